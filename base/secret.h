@@ -1,0 +1,26 @@
+/* A secret that wipes itself: a key or a token outside of the cache.
+ *
+ * Compared in constant time, never printed. secret_deinit() wipes (see mem.h).
+ */
+#pragma once
+
+#include "base/span.h"
+
+struct secret {
+	char *ptr; /* followed by a NUL, for libraries that want a string */
+	size_t len;
+};
+
+#define SECRET_NONE ((struct secret){ NULL, 0 })
+
+/* Copies; what *s held before is wiped. 0 or -ENOMEM. */
+int secret_set(struct secret *s, struct span value);
+void secret_deinit(struct secret *s);
+
+/* Moves out: *from is empty afterwards. */
+struct secret secret_take(struct secret *from);
+
+/* Takes as long whatever the bytes are; only the length shows. */
+bool secret_equal(const struct secret *s, struct span value);
+
+#define cleanup_secret __attribute__((cleanup(secret_deinit)))

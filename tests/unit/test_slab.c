@@ -1,0 +1,331 @@
+/* base/slab: blocks don't overlap, what is freed is wiped, and empty runs go back to the kernel. */
+#include "tests/unit/unit.h"
+#include "tests/unit/wiped.h"
+
+#include "base/mem.h"
+#include "base/slab.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#define RUN_SIZE 65536
+#define HELD_MAX 3000
+
+struct block {
+	unsigned char *at;
+	size_t size;
+	unsigned char fill;
+};
+
+static struct block held[HELD_MAX];
+
+/* In bytes, without the pages of files, of the program itself among them. */
+static size_t resident(void)
+{
+	FILE *rollup = fopen("/proc/self/smaps_rollup", "r");
+	char line[200];
+	size_t kib = 0;
+
+	assert_non_null(rollup);
+	while (!kib && fgets(line, sizeof(line), rollup))
+		(void)sscanf(line, "Anonymous: %zu kB", &kib);
+	(void)fclose(rollup);
+	assert_true(kib);
+	return kib * 1024;
+}
+
+/* Whether blocks are cut from runs at all: under AddressSanitizer they are not. */
+static bool is_pooled(void)
+{
+	struct slab s = { 0 };
+	void *block = slab_alloc(&s, 100);
+	bool pooled = s.run_count;
+
+	slab_free(&s, block);
+	slab_deinit(&s);
+	return pooled;
+}
+
+static struct block block_of(struct slab *s, size_t size, unsigned char fill)
+{
+	struct block b = { slab_alloc(s, size), size, fill };
+
+	assert_non_null(b.at);
+	assert_int_equal((uintptr_t)b.at % 8, 0);
+	assert_int_equal(slab_footprint_of(b.at), slab_footprint(size));
+	memset(b.at, fill, size);
+	return b;
+}
+
+/* That nothing has written into it: it overlaps with no other. */
+static void assert_kept(const struct block *b)
+{
+	for (size_t i = 0; i < b->size; i++)
+		if (b->at[i] != b->fill)
+			fail_msg("byte %zu of %zu is not what was written", i, b->size);
+}
+
+static void give_back(struct slab *s, struct block *b)
+{
+	assert_kept(b);
+	slab_free(s, b->at);
+	b->at = NULL;
+}
+
+/* Many of few sizes, any size now and then, and some that are large. */
+static size_t random_size(struct unit_random *random)
+{
+	switch (unit_below(random, 8)) {
+	case 0:
+		return unit_below(random, SLAB_MAX + 1);
+	case 1:
+		return SLAB_MAX - 20 + unit_below(random, 40);
+	case 2:
+		return unit_below(random, 40000);
+	default:
+		return 740 + 16 * unit_below(random, 10);
+	}
+}
+
+static void test_any_order_of_any_sizes(void **state)
+{
+	struct unit_random random = { 11 };
+	struct slab s = { 0 };
+	size_t before = mem_held(), footprints = 0, most = 1;
+
+	(void)state;
+	for (size_t i = 0; i < 200000; i++) {
+		struct block *b = &held[unit_below(&random, most)];
+
+		if (i % 1000 == 0) /* so that it grows and shrinks */
+			most = 1 + unit_below(&random, i % 3000 ? HELD_MAX : 10);
+		if (b->at) {
+			footprints -= slab_footprint(b->size);
+			give_back(&s, b);
+		} else {
+			*b = block_of(&s, random_size(&random), (unsigned char)i);
+			footprints += slab_footprint(b->size);
+		}
+	}
+	assert_true(mem_held() >= before + footprints / 2);
+	for (size_t i = 0; i < HELD_MAX; i++)
+		if (held[i].at)
+			give_back(&s, &held[i]);
+	slab_deinit(&s);
+	assert_int_equal(mem_held(), before);
+}
+
+static void test_no_block_is_no_trouble(void **state)
+{
+	struct slab s = { 0 };
+	void *a = slab_alloc(&s, 0), *b = slab_alloc(&s, 0);
+
+	(void)state;
+	assert_true(a && b && a != b);
+	slab_free(&s, a);
+	slab_free(&s, b);
+	slab_free(&s, NULL);
+	assert_null(slab_alloc(&s, SIZE_MAX));
+	slab_deinit(&s);
+	slab_deinit(&s);
+}
+
+static void test_footprints(void **state)
+{
+	struct slab s = { 0 };
+	size_t before = mem_held();
+	void *block;
+
+	(void)state;
+	assert_int_equal(slab_footprint(0), SLAB_GRANULE);
+	for (size_t size = 1; size <= SLAB_MAX; size++) {
+		assert_in_range(slab_footprint(size), size, size + SLAB_GRANULE - 1);
+		assert_int_equal(slab_footprint(size) % SLAB_GRANULE, 0);
+	}
+	for (size_t size = SLAB_MAX + 1; size < 70000; size += 97) {
+		block = slab_alloc(&s, size);
+		assert_in_range(slab_footprint(size), size + sizeof(size_t), size + 32);
+		if (is_pooled()) /* else the C library's blocks are the sanitizer's */
+			assert_in_range(mem_held() - before, slab_footprint(size),
+					slab_footprint(size) + 32);
+		slab_free(&s, block);
+	}
+	block = slab_alloc(&s, 1064);
+	if (is_pooled())
+		assert_int_equal(mem_held() - before, slab_footprint(1064));
+	slab_free(&s, block);
+	assert_int_equal(mem_held(), before);
+	slab_deinit(&s);
+}
+
+static void test_what_is_freed_is_wiped(void **state)
+{
+	const size_t sizes[] = { 1, 100, 1064, SLAB_MAX, SLAB_MAX + 1, 35000 };
+	struct slab s = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct block b = block_of(&s, sizes[i], 's');
+		uintptr_t at = (uintptr_t)b.at;
+
+		wiped_reset();
+		slab_free(&s, b.at);
+		assert_true(wiped_all(at, sizes[i]));
+	}
+	slab_deinit(&s);
+}
+
+static void allocate(struct slab *s, size_t count, size_t size)
+{
+	assert_true(count <= HELD_MAX);
+	for (size_t i = 0; i < count; i++)
+		held[i] = block_of(s, size, (unsigned char)i);
+}
+
+static void free_every(struct slab *s, size_t count, size_t step)
+{
+	for (size_t i = 0; i < count; i += step)
+		if (held[i].at)
+			give_back(s, &held[i]);
+}
+
+static void test_a_block_costs_its_footprint(void **state)
+{
+	struct slab s = { 0 };
+	size_t before = resident();
+
+	(void)state;
+	if (!is_pooled())
+		skip();
+	allocate(&s, HELD_MAX, 1064);
+	assert_in_range(resident() - before, HELD_MAX * 1064, HELD_MAX * 1090);
+	assert_in_range(s.run_count, 1, 1 + HELD_MAX / (RUN_SIZE / 1072));
+	free_every(&s, HELD_MAX, 1);
+	slab_deinit(&s);
+}
+
+static void test_empty_runs_go_back(void **state)
+{
+	struct slab s = { 0 };
+	size_t before = resident(), full;
+
+	(void)state;
+	if (!is_pooled())
+		skip();
+	allocate(&s, HELD_MAX, 2000);
+	full = s.run_count;
+	free_every(&s, HELD_MAX, 3);
+	assert_int_equal(s.run_count, full); /* each of them is in use */
+	free_every(&s, HELD_MAX, 1);
+	assert_in_range(s.run_count, 1, 10);
+	assert_int_equal(s.spare_count, s.run_count);
+	assert_true(resident() < before + 12 * RUN_SIZE);
+	slab_deinit(&s);
+	assert_int_equal(s.run_count, 0);
+	assert_true(resident() < before + 2 * RUN_SIZE);
+}
+
+static void test_holes_are_filled_first(void **state)
+{
+	struct slab s = { 0 };
+	size_t full;
+
+	(void)state;
+	allocate(&s, 1000, 800);
+	full = s.run_count;
+	free_every(&s, 1000, 2);
+	for (size_t i = 0; i < 1000; i += 2)
+		held[i] = block_of(&s, 800 - i % 16, 'n'); /* of that class */
+	assert_int_equal(s.run_count, full);
+	free_every(&s, 1000, 1);
+	slab_deinit(&s);
+}
+
+static void test_a_spare_run_serves_any_size(void **state)
+{
+	struct slab s = { 0 };
+
+	(void)state;
+	for (size_t size = 1; size <= SLAB_MAX; size += 15) {
+		struct block b = block_of(&s, size, 'x');
+
+		give_back(&s, &b);
+		assert_true(s.run_count <= 1);
+	}
+	slab_deinit(&s);
+}
+
+/* The kernel's flags of the mapping that an address is in. */
+static bool is_left_out_of_dumps(const void *at)
+{
+	FILE *smaps = fopen("/proc/self/smaps", "r");
+	bool within = false, found = false;
+	uintptr_t from, to;
+	char line[1000];
+
+	assert_non_null(smaps);
+	while (fgets(line, sizeof(line), smaps)) {
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2)
+			within = (uintptr_t)at >= from && (uintptr_t)at < to;
+		else if (within && strncmp(line, "VmFlags:", 8) == 0)
+			found = strstr(line, " dd");
+	}
+	(void)fclose(smaps);
+	return found;
+}
+
+static void test_runs_stand_in_no_core_dump(void **state)
+{
+	struct slab s = { 0 };
+
+	(void)state;
+	if (!is_pooled())
+		skip();
+	allocate(&s, 200, 1064);
+	for (size_t i = 0; i < 200; i += 20)
+		assert_true(is_left_out_of_dumps(held[i].at));
+	assert_false(is_left_out_of_dumps(held));
+	free_every(&s, 200, 1);
+	slab_deinit(&s);
+}
+
+static void test_the_nth_allocation_fails(void **state)
+{
+	const size_t sizes[] = { 16, 1064, SLAB_MAX, SLAB_MAX + 1, 35000 };
+	struct slab s = { 0 };
+	size_t before = mem_held();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct block b;
+
+		mem_fail_after(1);
+		b = block_of(&s, sizes[i], 'x');
+		assert_null(slab_alloc(&s, sizes[i]));
+		give_back(&s, &b);
+		assert_int_equal(mem_held(), before);
+		b = block_of(&s, sizes[i], 'y'); /* once only */
+		give_back(&s, &b);
+	}
+	slab_deinit(&s);
+	assert_int_equal(mem_held(), before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_any_order_of_any_sizes),
+		cmocka_unit_test(test_no_block_is_no_trouble),
+		cmocka_unit_test(test_footprints),
+		cmocka_unit_test(test_what_is_freed_is_wiped),
+		cmocka_unit_test(test_a_block_costs_its_footprint),
+		cmocka_unit_test(test_empty_runs_go_back),
+		cmocka_unit_test(test_holes_are_filled_first),
+		cmocka_unit_test(test_a_spare_run_serves_any_size),
+		cmocka_unit_test(test_runs_stand_in_no_core_dump),
+		cmocka_unit_test(test_the_nth_allocation_fails),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
