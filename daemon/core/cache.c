@@ -1,0 +1,416 @@
+/* See cache.h. */
+#include "daemon/core/cache.h"
+
+#include <assert.h>
+#include <errno.h>
+
+/* The table is made for the memory bound, once: chains of one or two with tokens of a KiB. */
+#define BYTES_PER_BUCKET 2048
+#define ID_AT 4 /* in the claims, behind " id=" */
+#define ID_LEN 16
+#define CLAIMS_ROOM (ID_AT + ID_LEN + 5 + FORMAT_U64_ROOM)
+#define EVICTION_SAMPLES 16
+#define EVICTIONS_PER_AGING 16
+#define EVICTION_TRIES 4
+
+static_assert(offsetof(struct entry, bytes) <= 88, "there may be a million of them");
+
+int cache_init(struct cache *c, size_t max_bytes, const struct hash_key *hash_key,
+	       struct quota *quota, uint64_t seed)
+{
+	*c = (struct cache){
+		.hash_key = *hash_key,
+		.random = { seed },
+		.quota = quota,
+		.max_bytes = max_bytes,
+	};
+	return map_init(&c->map, max_bytes / BYTES_PER_BUCKET);
+}
+
+static void bury_one(void *arg, struct entry *e)
+{
+	cache_remove(arg, e);
+}
+
+void cache_deinit(struct cache *c)
+{
+	if (c->map.buckets)
+		cache_visit_all(c, bury_one, c);
+	cache_bury(c);
+	map_deinit(&c->map);
+	heap_deinit(&c->timers);
+	slab_deinit(&c->slab);
+}
+
+static uint64_t hash_session(const struct cache *c, struct span session)
+{
+	return hash_bytes(&c->hash_key, session);
+}
+
+uint64_t entry_token_id(const struct entry *e)
+{
+	struct span text = entry_token_text(e);
+	uint64_t id = 0;
+
+	text = span_of(text.ptr + e->token_len + ID_AT, ID_LEN);
+	(void)span_parse_hex64(text, &id); /* we wrote it */
+	return id;
+}
+
+static bool has_key(const struct entry *e, const struct key *key)
+{
+	return e->expires_in_s == key->expires_in_s && span_equal(entry_session(e), key->session) &&
+	       span_equal(entry_template(e), key->template);
+}
+
+struct entry *cache_find(const struct cache *c, const struct key *key)
+{
+	struct map_node *n = map_chain(&c->map, hash_session(c, key->session));
+
+	for (; n; n = n->next) {
+		struct entry *e = container_of(n, struct entry, chain);
+
+		if (has_key(e, key))
+			return e;
+	}
+	return NULL;
+}
+
+struct entry *cache_find_text(const struct cache *c, struct span text)
+{
+	const char *space = memchr(text.ptr, ' ', text.len);
+	size_t session_len = space ? (size_t)(space - text.ptr) : 0;
+	struct map_node *n;
+
+	if (session_len == 0 || session_len > WIRE_NAME_MAX)
+		return NULL;
+	n = map_chain(&c->map, hash_session(c, span_of(text.ptr, session_len)));
+	for (; n; n = n->next) {
+		struct entry *e = container_of(n, struct entry, chain);
+		if (e->key_len == text.len && e->expires_in_s == 0 &&
+		    memcmp(e->bytes, text.ptr, text.len) == 0)
+			return e;
+	}
+	return NULL;
+}
+
+/* How little an entry is worth: the higher, the sooner it goes. */
+static uint64_t dispensability(const struct cache *c, const struct entry *e)
+{
+	uint64_t over = quota_is_over_share(c->quota, e->account, QUOTA_CACHE_BYTES);
+	uint64_t rarity = UINT8_MAX - e->frequency;
+
+	if (!e->token_len)
+		rarity = UINT8_MAX;
+	return over << 63 | rarity << 55 | ((UINT64_MAX >> 9) - (uint64_t)e->last_use.ms);
+}
+
+static struct entry *find_victim(struct cache *c, const struct entry *keep)
+{
+	struct entry *victim = NULL, *oldest = NULL;
+	uint64_t worst = 0;
+
+	for (size_t i = 0; i < EVICTION_SAMPLES && c->timers.count; i++) {
+		size_t slot = (size_t)random_below(&c->random, (int64_t)c->timers.count);
+		struct entry *e = container_of(c->timers.nodes[slot], struct entry, timer);
+		uint64_t candidate = dispensability(c, e);
+
+		if (e->demand || e == keep)
+			continue;
+		if (!victim || candidate > worst) {
+			victim = e;
+			worst = candidate;
+		}
+		e->frequency -= e->frequency / 4; /* being drawn is what ages it */
+		if (!oldest || e->last_use.ms < oldest->last_use.ms)
+			oldest = e;
+	}
+	/* Now and then down to nothing, lest what is used no more stays for ever. */
+	if (oldest && oldest->frequency && c->evictions % EVICTIONS_PER_AGING == 0)
+		oldest->frequency--;
+	return victim;
+}
+
+/* True if `size` bytes more fit, after what had to go has gone; `keep` (may be NULL) stays. */
+static bool make_room(struct cache *c, size_t size, const struct entry *keep)
+{
+	unsigned tries = EVICTION_TRIES;
+
+	while (c->bytes + size > c->max_bytes && tries) {
+		struct entry *victim = find_victim(c, keep);
+
+		if (!victim) {
+			tries--;
+			continue;
+		}
+		c->evictions++;
+		cache_remove(c, victim);
+	}
+	return c->bytes + size <= c->max_bytes;
+}
+
+/* A block and, by its real size, the room for it; `keep` (may be NULL) stays. */
+static struct entry *new_block(struct cache *c, size_t size, const struct entry *keep)
+{
+	struct entry *e = slab_alloc(&c->slab, size);
+
+	if (e && !make_room(c, slab_footprint_of(e), keep)) {
+		slab_free(&c->slab, e);
+		return NULL;
+	}
+	return e;
+}
+
+void cache_limit(struct cache *c, size_t max_bytes)
+{
+	c->max_bytes = max_bytes;
+	(void)make_room(c, 0, NULL); /* what has a demand stays until it has none */
+}
+
+static struct account *account_of(const struct cache *c, const struct entry *e)
+{
+	return c->quota->accounts[e->account];
+}
+
+static void charge(struct cache *c, struct entry *e, struct account *owner)
+{
+	size_t size = slab_footprint_of(e);
+
+	c->bytes += size;
+	c->tokens += e->token_len != 0;
+	quota_charge(c->quota, owner, QUOTA_CACHE_BYTES, size);
+}
+
+static void discharge(struct cache *c, struct entry *e)
+{
+	size_t size = slab_footprint_of(e);
+
+	c->bytes -= size;
+	c->tokens -= e->token_len != 0;
+	quota_release(c->quota, account_of(c, e), QUOTA_CACHE_BYTES, size);
+}
+
+static void bury_later(struct cache *c, struct entry *e)
+{
+	e->chain.next = c->graveyard;
+	c->graveyard = &e->chain;
+}
+
+static size_t key_text_len(const struct key *key)
+{
+	return key->session.len + 1 + (key->template.len ? key->template.len : 1);
+}
+
+static void write_key(struct entry *e, const struct key *key)
+{
+	struct span template = key->template.len ? key->template : SPAN_LITERAL(WIRE_NO_TEMPLATE);
+	char *to = mempcpy(e->bytes, key->session.ptr, key->session.len);
+
+	*to++ = ' ';
+	memcpy(to, template.ptr, template.len);
+	e->session_len = (uint8_t)key->session.len;
+	e->key_len = (uint16_t)key_text_len(key);
+	e->expires_in_s = (uint32_t)key->expires_in_s;
+}
+
+/* Of a block with so much text in it. */
+static size_t block_size(size_t text_len)
+{
+	size_t size = offsetof(struct entry, bytes) + text_len;
+
+	return size > sizeof(struct entry) ? size : sizeof(struct entry);
+}
+
+/* What holds no token goes first, lest made-up templates push out good ones. */
+static bool goes_before(const struct entry *a, const struct entry *b)
+{
+	if (!a->token_len != !b->token_len)
+		return !a->token_len;
+	return a->last_use.ms < b->last_use.ms;
+}
+
+/* The session's entry that nobody asks for and that was not used for the longest time. */
+static bool make_room_in_session(struct cache *c, struct span session)
+{
+	struct entry *oldest = NULL;
+	size_t count = 0;
+
+	for (struct map_node *n = map_chain(&c->map, hash_session(c, session)); n; n = n->next) {
+		struct entry *e = container_of(n, struct entry, chain);
+
+		if (!span_equal(entry_session(e), session))
+			continue;
+		count++;
+		if (!e->demand && (!oldest || goes_before(e, oldest)))
+			oldest = e;
+	}
+	if (count < CACHE_MAX_PER_SESSION)
+		return true;
+	if (oldest)
+		cache_remove(c, oldest);
+	return oldest;
+}
+
+struct entry *cache_obtain(struct cache *c, const struct key *key, struct account *owner)
+{
+	struct entry *e = cache_find(c, key);
+	size_t size = block_size(key_text_len(key));
+
+	assert(key->session.len <= WIRE_NAME_MAX && key->template.len <= WIRE_NAME_MAX);
+	if (e)
+		return e;
+	if (!make_room_in_session(c, key->session) ||
+	    heap_reserve(&c->timers, c->map.count + 1) < 0)
+		return NULL;
+	e = new_block(c, size, NULL);
+	if (!e)
+		return NULL;
+	*e = (struct entry){ .timer = HEAP_NODE(0),
+			     .expires_at = { INT64_MIN },
+			     .account = owner->index };
+	write_key(e, key);
+	map_add(&c->map, hash_session(c, key->session), &e->chain);
+	charge(c, e, owner);
+	return e;
+}
+
+/* A new block for the same key, with room for `len` bytes behind it, in the place of the old one.
+ */
+static struct entry *replace(struct cache *c, struct entry *old, size_t len)
+{
+	struct span key = entry_key_text(old);
+	size_t size = block_size(key.len + len);
+	struct entry *e = new_block(c, size, old);
+
+	if (!e)
+		return NULL;
+	memcpy(e, old, block_size(key.len));
+	e->token_len = 0;
+	e->claims_len = 0;
+	map_replace(&c->map, hash_session(c, entry_session(e)), &old->chain, &e->chain);
+	if (old->timer.slot != HEAP_NOWHERE)
+		heap_replace(&c->timers, &old->timer, &e->timer);
+	old->demand = NULL;
+	return e;
+}
+
+static void settle_accounts(struct cache *c, struct entry *old, struct entry *e)
+{
+	charge(c, e, account_of(c, old));
+	discharge(c, old);
+	bury_later(c, old);
+}
+
+/* What stands behind the JWT: " id=ID exp=UNIX". */
+static size_t write_claims(char *to, const struct token *token)
+{
+	char *at = mempcpy(to, " id=", ID_AT);
+
+	at = format_hex64(at, token->id);
+	at = mempcpy(at, " exp=", 5);
+	return (size_t)(format_u64(at, token->exp_s) - to);
+}
+
+struct entry *cache_store(struct cache *c, struct entry *old, const struct token *token)
+{
+	char claims[CLAIMS_ROOM];
+	size_t claims_len = write_claims(claims, token);
+	struct entry *e = replace(c, old, token->jwt.len + claims_len);
+
+	if (!e)
+		return NULL;
+	e->token_len = (uint32_t)token->jwt.len;
+	e->claims_len = (uint8_t)claims_len;
+	e->code = CODE_OK;
+	e->flags = 0;
+	e->failures = 0;
+	e->fetched_at = token->fetched_at;
+	e->expires_at = token->expires_at;
+	memcpy(mempcpy(e->bytes + e->key_len, token->jwt.ptr, token->jwt.len), claims, claims_len);
+	settle_accounts(c, old, e);
+	return e;
+}
+
+void cache_empty(struct cache *c, struct entry *e)
+{
+	struct span token = entry_token_text(e);
+
+	explicit_bzero((char *)token.ptr, token.len);
+	c->tokens -= e->token_len != 0;
+	e->token_len = 0;
+	e->claims_len = 0;
+	e->code = CODE_OK;
+	e->flags = 0;
+	e->expires_at = (struct mono){ INT64_MIN };
+	heap_remove(&c->timers, &e->timer);
+}
+
+struct entry *cache_hollow(struct cache *c, struct entry *old)
+{
+	struct entry *e;
+
+	assert(!old->demand);
+	if (c->bytes + block_size(entry_key_text(old).len) > c->max_bytes)
+		return NULL;
+	e = replace(c, old, 0);
+	if (!e)
+		return NULL;
+	e->flags = 0;
+	settle_accounts(c, old, e);
+	return e;
+}
+
+void cache_store_negative(struct cache *c, struct entry *e, enum code code, struct mono until)
+{
+	cache_empty(c, e);
+	e->code = (uint8_t)code;
+	e->expires_at = until;
+	cache_arm(c, e, until);
+}
+
+void cache_arm(struct cache *c, struct entry *e, struct mono at)
+{
+	heap_set(&c->timers, &e->timer, at);
+}
+
+void cache_remove(struct cache *c, struct entry *e)
+{
+	assert(!e->demand);
+	map_remove(&c->map, hash_session(c, entry_session(e)), &e->chain);
+	heap_remove(&c->timers, &e->timer);
+	discharge(c, e);
+	bury_later(c, e);
+}
+
+void cache_bury(struct cache *c)
+{
+	while (c->graveyard) {
+		struct entry *e = container_of(c->graveyard, struct entry, chain);
+
+		c->graveyard = e->chain.next;
+		slab_free(&c->slab, e);
+	}
+}
+
+static void visit_chain(struct map_node *n, const struct span *session, cache_visit_fn *visit,
+			void *arg)
+{
+	while (n) {
+		struct entry *e = container_of(n, struct entry, chain);
+
+		n = n->next;
+		if (!session || span_equal(entry_session(e), *session))
+			visit(arg, e);
+	}
+}
+
+void cache_visit_session(struct cache *c, struct span session, cache_visit_fn *visit, void *arg)
+{
+	visit_chain(map_chain(&c->map, hash_session(c, session)), &session, visit, arg);
+}
+
+void cache_visit_all(struct cache *c, cache_visit_fn *visit, void *arg)
+{
+	for (size_t i = 0; i <= c->map.mask; i++)
+		visit_chain(c->map.buckets[i], NULL, visit, arg);
+}

@@ -1,0 +1,170 @@
+/* What is known of each key: its token, or that Clerk has none, or only that somebody asks.
+ *
+ * An entry is one block: the header, the key, the token. Its key is (session, template,
+ * expires_in). Both texts stand in it as they do on the wire, "SESSION TEMPLATE" and "JWT id=ID
+ * exp=UNIX": a GET without options is found by its text, and its answer is that of the entry and
+ * what changes with time. Entries are found by their session alone, so that all templates of a
+ * session stand in one chain, which DROP walks; the number of entries a session is bounded, and so
+ * the chain is. Every entry that holds something has a deadline in `timers`: its renewal or the end
+ * of its life.
+ *
+ * The sum of the blocks never passes `max_bytes`. To make room a few entries are drawn at random
+ * and the one least worth goes: users over their share first, then those never used again, then
+ * the longest unused. An entry with a demand (somebody waits for or watches it) stays.
+ *
+ * What is removed is wiped and freed by cache_bury() only, when nothing borrows from it any more.
+ */
+#pragma once
+
+#include "base/hash.h"
+#include "base/heap.h"
+#include "base/slab.h"
+#include "daemon/core/quota.h"
+#include "daemon/core/random.h"
+#include "daemon/core/rhythm.h"
+#include "proto/wire.h"
+
+#define CACHE_MAX_PER_SESSION 64
+
+struct demand;
+
+struct key {
+	struct span session, template; /* template empty: the plain session token */
+	uint64_t expires_in_s;	       /* 0: the template's own */
+};
+
+enum entry_flag {
+	ENTRY_FAILING = 1, /* its renewal is failing */
+};
+
+/* Small, and without a hole: there may be a million of them. */
+struct entry {
+	struct map_node chain;
+	struct heap_node timer;
+	struct demand *demand;	/* NULL: nobody waits, nobody watches, no fetch */
+	struct mono fetched_at; /* before its request was sent */
+	struct mono expires_at; /* of the token; of the negative answer */
+	struct mono last_use;
+	uint32_t lead_ms;      /* the renewal is due so long before expires_at */
+	uint32_t expires_in_s; /* part of the key */
+	uint32_t refused_s;    /* when it was renewed for not=, in seconds of boot time; 0: never */
+	uint32_t token_len;    /* of the JWT; 0: no token */
+	uint16_t account;      /* who is charged */
+	uint16_t key_len;      /* of the key's text */
+	uint8_t session_len;
+	uint8_t code;	    /* CODE_OK, or the negative answer */
+	uint8_t flags;	    /* enum entry_flag */
+	uint8_t frequency;  /* uses, saturating; fades with time */
+	uint8_t failures;   /* of its renewal, in a row */
+	uint8_t claims_len; /* of what stands behind the JWT */
+	struct beat beat;   /* the rhythm of its uses */
+	char bytes[];	    /* session, space, template, JWT, its claims */
+};
+
+struct cache {
+	struct map map;
+	struct heap timers;
+	struct slab slab; /* the entries */
+	struct hash_key hash_key;
+	struct random random;
+	struct quota *quota;
+	struct map_node *graveyard;
+	size_t bytes, max_bytes;
+	size_t tokens; /* entries with a token */
+	uint64_t evictions;
+};
+
+int cache_init(struct cache *c, size_t max_bytes, const struct hash_key *hash_key,
+	       struct quota *quota, uint64_t seed);
+
+/* Another bound; what is beyond it goes. */
+void cache_limit(struct cache *c, size_t max_bytes);
+
+/* Frees all entries; no demand may be left. */
+void cache_deinit(struct cache *c);
+
+static inline struct span entry_session(const struct entry *e)
+{
+	return span_of(e->bytes, e->session_len);
+}
+
+/* The key as in a request. */
+static inline struct span entry_key_text(const struct entry *e)
+{
+	return span_of(e->bytes, e->key_len);
+}
+
+/* Empty: the plain session token. */
+static inline struct span entry_template(const struct entry *e)
+{
+	struct span name = span_of(e->bytes + e->session_len + 1, e->key_len - e->session_len - 1u);
+
+	return span_is(name, WIRE_NO_TEMPLATE) ? span_of(name.ptr, 0) : name;
+}
+
+/* The token as in a reply: JWT id=ID exp=UNIX. */
+static inline struct span entry_token_text(const struct entry *e)
+{
+	return span_of(e->bytes + e->key_len, e->token_len + e->claims_len);
+}
+
+/* Of a token. */
+uint64_t entry_token_id(const struct entry *e);
+
+static inline struct key entry_key(const struct entry *e)
+{
+	return (struct key){ entry_session(e), entry_template(e), e->expires_in_s };
+}
+
+/* Neither a token nor a negative answer: a demand can be a reason to keep it, or, while it has a
+ * deadline (cache_hollow()), that it is likely to be asked for again. */
+static inline bool entry_is_empty(const struct entry *e)
+{
+	return e->token_len == 0 && e->code == CODE_OK;
+}
+
+/* The entry of that key, or NULL. */
+struct entry *cache_find(const struct cache *c, const struct key *key);
+
+/* The same by the text of a request without options, "SESSION TEMPLATE", which need not have been
+ * checked: what is not a key is not found. */
+struct entry *cache_find_text(const struct cache *c, struct span text);
+
+/* The entry of that key, made empty if there is none. NULL: no memory, or no room. */
+struct entry *cache_obtain(struct cache *c, const struct key *key, struct account *owner);
+
+/* What a fetch brought. The token's bytes are copied. */
+struct token {
+	struct span jwt;
+	uint64_t id, exp_s;
+	struct mono fetched_at, expires_at;
+};
+
+/* Gives the entry that token in place of what it held. It moves: returns its new place, or NULL
+ * (and nothing is changed) if there is no memory or no room. The old block is buried later. */
+struct entry *cache_store(struct cache *c, struct entry *e, const struct token *token);
+
+/* Forgets what it holds, wiping it in place, so that it can't fail; the entry stays. */
+void cache_empty(struct cache *c, struct entry *e);
+
+/* Forgets the token but keeps what is known of the key's uses, in a smaller block, until its
+ * deadline, which is as it was. It moves: returns its new place, or NULL (and nothing is changed)
+ * if there is no room without something else going, or no memory. It must have no demand. */
+struct entry *cache_hollow(struct cache *c, struct entry *e);
+
+/* Remembers that Clerk has no token for it, until then. */
+void cache_store_negative(struct cache *c, struct entry *e, enum code code, struct mono until);
+
+/* Sets when something is to be done about it. */
+void cache_arm(struct cache *c, struct entry *e, struct mono at);
+
+/* Takes it out of the cache, to be buried later. Its demand must have been detached. */
+void cache_remove(struct cache *c, struct entry *e);
+
+/* Wipes and frees what was removed. */
+void cache_bury(struct cache *c);
+
+/* Called for each entry that matches; may remove that entry, no other. */
+typedef void cache_visit_fn(void *arg, struct entry *e);
+void cache_visit_session(struct cache *c, struct span session, cache_visit_fn *visit, void *arg);
+void cache_visit_all(struct cache *c, cache_visit_fn *visit, void *arg);

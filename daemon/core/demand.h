@@ -1,0 +1,67 @@
+/* Who wants a key now: those who wait for its fetch, those who watch it, and the fetch itself.
+ *
+ * A demand belongs to its entry and lives while one of the three is there. There is one fetch per
+ * key, whoever asked first; it is the daemon's own, and goes on when they have gone.
+ *
+ *     IDLE -> QUEUED -> RUNNING -> IDLE        answered
+ *                ^         |
+ *                +- RETRY <+                   failed, and worth another attempt
+ */
+#pragma once
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "daemon/core/cache.h"
+#include "proto/reply.h"
+
+enum flight_state {
+	FLIGHT_IDLE,
+	FLIGHT_QUEUED,	/* for its turn in the budget */
+	FLIGHT_RUNNING, /* Clerk was asked */
+	FLIGHT_RETRY,	/* until `timer` */
+};
+
+struct demand {
+	struct entry *entry;
+	struct list waiters;  /* struct waiter.node */
+	struct list watchers; /* struct watch.node */
+
+	enum flight_state state;
+	unsigned attempts;
+	bool not_refused; /* fetched because a caller was refused with the last one */
+	struct mono sent_at;
+	struct mono restart_at;	 /* not before, after a DROP */
+	struct account *account; /* the queue it is in; NULL: that of renewals */
+	struct list queue_node;	 /* account->queued */
+	struct heap_node timer;	 /* RETRY: in engine.timers; a queued renewal: in engine.renewals */
+
+	bool wants_cancel, wants_fetch; /* effects to pop, in this order */
+	struct list effect_node;
+};
+
+/* A request that waits. */
+struct waiter {
+	struct list node; /* demand->waiters, then engine.answered */
+	struct heap_node timer;
+	struct demand *demand; /* NULL: answered */
+	struct account *account;
+	struct watch *watch; /* the WATCH that this is the first answer of */
+	void *cookie;	     /* the caller's */
+	int64_t min_ttl_ms;
+	struct reply reply;
+};
+
+/* A key that a client watches. */
+struct watch {
+	struct list node;	/* demand->watchers */
+	struct list owner_node; /* client->watches */
+	struct list effect_node;
+	struct demand *demand; /* NULL: gone */
+	struct client *client;
+	enum code gone;	  /* why it can't be renewed any more */
+	unsigned awaited; /* waiters whose answer may establish it */
+	bool established; /* a first answer was given */
+	uint64_t seen_id; /* of the token that was told last */
+	struct key key;	  /* points into `names` */
+	char names[];
+};

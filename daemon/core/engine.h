@@ -1,0 +1,130 @@
+/* The daemon's mind: which request is answered with what, and what is fetched when.
+ *
+ * Pure: no system call, no clock, no randomness of its own. Time comes in as a value with each
+ * call; effects come out of engine_pop(), which must be called until it returns EFFECT_NONE after
+ * every call that is marked "effects". What an effect or a reply borrows stays valid until then.
+ *
+ * Not reentrant: an effect is carried out between calls, never inside one.
+ */
+#pragma once
+
+#include "daemon/core/answer.h"
+#include "daemon/core/demand.h"
+#include "daemon/core/freshness.h"
+#include "proto/request.h"
+
+struct engine;
+
+struct engine_config {
+	struct freshness freshness;
+	int64_t negative_ttl_ms;
+	int64_t default_wait_ms;
+	size_t max_memory;
+	size_t max_clients;
+	size_t budget; /* requests a window */
+	int64_t budget_window_ms;
+	uid_t own_uid;	      /* an administrator, beside root */
+	const char *greeting; /* the answer to HELLO, behind OK */
+};
+
+/* Who asks: a connection, or a front of another kind. The caller's storage. */
+struct client {
+	struct account *account;
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+	bool admin;
+	bool tracks;	     /* wants to be told of drops */
+	struct list watches; /* struct watch.owner_node */
+};
+
+enum effect_type {
+	EFFECT_NONE,
+	EFFECT_FETCH,	/* ask Clerk for `key`; engine_fetched(flight) brings the answer */
+	EFFECT_CANCEL,	/* forget `flight` */
+	EFFECT_REPLY,	/* `reply` answers the request of `cookie` */
+	EFFECT_PUSH,	/* `watch` has news: engine_watch_read() when there is room for it */
+	EFFECT_DROPPED, /* tell clients that track: `key`, as in the push */
+};
+
+struct effect {
+	enum effect_type type;
+	struct demand *flight;
+	struct key key;
+	void *cookie;
+	struct reply reply;
+	struct watch *watch;
+};
+
+/* `hash_key` and `seed` are random. 0 or -ENOMEM. */
+int engine_new(const struct engine_config *config, const struct hash_key *hash_key, uint64_t seed,
+	       struct engine **ret);
+
+/* All clients must have gone; fetches under way are forgotten. */
+void engine_free(struct engine *e);
+
+/* Takes on other values. What the cache holds beyond a smaller bound goes. 0 or -ENOMEM. */
+int engine_configure(struct engine *e, const struct engine_config *config);
+
+/* From now on Clerk is asked no more: what can't be answered from memory is `shutting_down`.
+ * Effects. */
+void engine_stop(struct engine *e, struct mono now);
+
+/* Nothing is waited for any longer: whoever waits is answered now. Effects. */
+void engine_give_up(struct engine *e, struct mono now);
+
+/* The secret key is another one: whatever Clerk thought of the last is void. Effects. */
+void engine_key_changed(struct engine *e, struct mono now);
+
+/* Admits a client. 0, -ENOMEM, or 1 where the daemon or this user has no room for one more. */
+int engine_client_init(struct engine *e, struct client *client, uid_t uid, gid_t gid, pid_t pid);
+
+/* It has gone: its watches end. Its waiters must have been abandoned. Effects. */
+void engine_client_deinit(struct engine *e, struct client *client);
+
+enum submission {
+	SUBMIT_REPLIED, /* *ret_reply is the answer */
+	SUBMIT_PENDING, /* *ret_waiter stands for it, until EFFECT_REPLY or engine_abandon(); its
+			   `cookie` is the caller's to set, and comes back with that effect */
+};
+
+/* A request. `scratch` holds the text of STATS. Effects. */
+enum submission engine_submit(struct engine *e, struct mono now, struct client *client,
+			      const struct request *request, struct buf *scratch,
+			      struct reply *ret_reply, struct waiter **ret_waiter);
+
+/* The answer to a GET without options, if a fresh token is in memory: `args` is the text behind
+ * "GET ", as it came. False: it is to be parsed and submitted. No effects. */
+bool engine_lookup(struct engine *e, struct mono now, struct span args, struct token_view *ret);
+
+/* Nobody waits for that answer any more; the fetch goes on. Effects. */
+void engine_abandon(struct engine *e, struct waiter *waiter);
+
+/* What Clerk answered, or that it didn't. `outcome` stays the caller's. Effects. */
+void engine_fetched(struct engine *e, struct mono now, struct demand *flight,
+		    const struct outcome *outcome);
+
+/* Does what is due. Effects. */
+void engine_tick(struct engine *e, struct mono now);
+
+/* When engine_tick() is to be called next; MONO_NEVER if nothing is due. */
+struct mono engine_next_deadline(struct engine *e);
+
+/* True while there are effects, or something that was borrowed. */
+bool engine_has_effects(const struct engine *e);
+
+/* Takes the next effect; EFFECT_NONE when there is none, and then frees what was borrowed. */
+void engine_pop(struct engine *e, struct effect *ret);
+
+/* The news of a watch, to be written as a push, in *ret; false if there is none any more. After a
+ * PUSH_GONE was written the watch is to be ended. */
+bool engine_watch_read(struct engine *e, struct mono now, struct watch *watch, struct reply *ret);
+void engine_watch_end(struct engine *e, struct watch *watch);
+
+/* Requests that wait for Clerk. */
+size_t engine_pending(const struct engine *e);
+
+/* True if Clerk answered lately, or nothing has needed it. */
+bool engine_is_ready(const struct engine *e);
+
+const struct stats *engine_stats(const struct engine *e);

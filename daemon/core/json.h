@@ -1,0 +1,41 @@
+/* JSON of bounded depth, read only: the only owner of cJSON.
+ *
+ * A document is refused as a whole unless it is one complete value. Strings with an escaped NUL are
+ * refused too: C would see less of them than was sent. Everything that is handed out belongs to
+ * the document and lives as long; json_free() wipes it.
+ */
+#pragma once
+
+#include "base/span.h"
+
+#include <stdbool.h>
+
+#define JSON_DEPTH_MAX 64
+
+struct json;
+
+#define JSON_INVALID 1
+
+/* Once in a process: gives cJSON our allocator. */
+void json_global_init(void);
+
+/* 0, -ENOMEM or JSON_INVALID. */
+int json_parse(struct span text, struct json **ret);
+void json_free(struct json *j);
+
+static inline void json_freep(struct json **j)
+{
+	json_free(*j);
+}
+
+#define cleanup_json __attribute__((cleanup(json_freep)))
+
+/* A member of an object, by its exact name; NULL if there is none, or `j` is no object, or NULL. */
+const struct json *json_member(const struct json *j, const char *name);
+
+/* The first element of an array; NULL if there is none, or `j` is no array, or NULL. */
+const struct json *json_first(const struct json *j);
+
+/* False if `j` is NULL or something else. The string is followed by a NUL. */
+bool json_string(const struct json *j, struct span *ret);
+bool json_number(const struct json *j, double *ret);

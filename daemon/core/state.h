@@ -1,0 +1,69 @@
+/* The engine's state, for the files that make it up: engine.c (requests), flight.c and
+ * landing.c (fetches), waiter.c, watch.c, stats.c (the numbers). */
+#pragma once
+
+#include "daemon/core/breaker.h"
+#include "daemon/core/cache.h"
+#include "daemon/core/engine.h"
+#include "daemon/core/limiter.h"
+#include "daemon/core/quota.h"
+#include "daemon/core/stats.h"
+
+/* What engine.timers holds beside the entries' own deadlines. */
+enum timer_tag {
+	TIMER_WAITER,
+	TIMER_DEMAND,
+};
+
+struct engine {
+	struct engine_config config;
+	struct quota quota;
+	struct cache cache;
+	struct limiter limiter;
+	struct breaker breaker;
+	struct rhythm rhythm;
+	int64_t load;	     /* of the budget, smoothed, in millionths */
+	struct mono load_at; /* when it was looked at */
+	struct random random;
+	struct stats stats;
+
+	struct heap timers;   /* waiters, retries */
+	struct heap renewals; /* queued fetches that nobody waits for, the most urgent first */
+	struct list callers;  /* ring of accounts with queued fetches that somebody waits for */
+	size_t queued;	      /* fetches of callers in all accounts */
+	size_t running;
+	size_t demands; /* flights and watches in all: what the heaps must have room for */
+	size_t waiters;
+	bool renewals_turn;  /* of the two queues, where both have something to send */
+	struct mono wake_at; /* when the queues can move */
+	int64_t slowest_ms;  /* that Clerk has lately been */
+	struct mono key_since;
+	bool stopping;
+
+	struct list answered; /* struct waiter.node: EFFECT_REPLY */
+	struct list flights;  /* struct demand.effect_node: EFFECT_CANCEL, EFFECT_FETCH */
+	struct list pushes;   /* struct watch.effect_node: EFFECT_PUSH */
+	bool has_dropped;     /* EFFECT_DROPPED */
+	struct key dropped;
+	char dropped_names[2 * WIRE_NAME_MAX];
+};
+
+/* watch.c: a watch of that demand, not established yet; NULL: no memory, or no room. */
+struct watch *watch_new(struct engine *e, struct client *client, struct demand *d);
+
+/* Its demand's release is the caller's. */
+void watch_free(struct engine *e, struct watch *w);
+
+/* The client's watch of that key, or NULL. */
+struct watch *watch_find(const struct client *client, const struct key *key);
+
+/* That waiter's answer decides about the watch, if no other's has. */
+void watch_await(struct watch *w, struct waiter *waiter);
+void watch_answered(struct engine *e, struct waiter *waiter, bool with_token);
+
+/* The client knows the token that is there now. */
+void watch_establish(struct watch *w);
+
+/* To all watches of a demand: there is another token; there will be none. */
+void watches_tell(struct engine *e, struct demand *d);
+void watches_gone(struct engine *e, struct demand *d, enum code code);

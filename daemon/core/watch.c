@@ -1,0 +1,145 @@
+/* Watches: who is told of each renewal of a key.
+ *
+ * A watch holds no text that waits: it is marked as having news, and its client reads the latest
+ * token when it has room, so that a slow reader costs nothing.
+ */
+#include "base/mem.h"
+#include "daemon/core/flight.h"
+#include "daemon/core/waiter.h"
+
+struct watch *watch_new(struct engine *e, struct client *client, struct demand *d)
+{
+	struct key key = entry_key(d->entry);
+	struct watch *w;
+	char *names;
+
+	if (quota_take(&e->quota, client->account, QUOTA_WATCHES, 1, client->admin))
+		return NULL;
+	w = mem_zalloc(sizeof(*w) + key.session.len + key.template.len);
+	if (!w) {
+		quota_release(&e->quota, client->account, QUOTA_WATCHES, 1);
+		return NULL;
+	}
+	names = mempcpy(w->names, key.session.ptr, key.session.len);
+	memcpy(names, key.template.ptr, key.template.len);
+	w->key = (struct key){ span_of(w->names, key.session.len), span_of(names, key.template.len),
+			       key.expires_in_s };
+	w->client = client;
+	w->demand = d;
+	list_init(&w->effect_node);
+	list_append(&d->watchers, &w->node);
+	list_append(&client->watches, &w->owner_node);
+	return w;
+}
+
+void watch_free(struct engine *e, struct watch *w)
+{
+	list_unlink(&w->node);
+	list_unlink(&w->owner_node);
+	list_unlink(&w->effect_node);
+	quota_release(&e->quota, w->client->account, QUOTA_WATCHES, 1);
+	mem_free(w);
+}
+
+struct watch *watch_find(const struct client *client, const struct key *key)
+{
+	list_for_each (it, &client->watches) {
+		struct watch *w = container_of(it, struct watch, owner_node);
+
+		if (!w->gone && span_equal(w->key.session, key->session) &&
+		    span_equal(w->key.template, key->template) &&
+		    w->key.expires_in_s == key->expires_in_s)
+			return w;
+	}
+	return NULL;
+}
+
+void watch_establish(struct watch *w)
+{
+	w->established = true;
+	w->seen_id = entry_token_id(w->demand->entry);
+}
+
+void watch_await(struct watch *w, struct waiter *waiter)
+{
+	waiter->watch = w;
+	w->awaited++;
+}
+
+void watch_answered(struct engine *e, struct waiter *waiter, bool with_token)
+{
+	struct watch *w = waiter->watch;
+
+	waiter->watch = NULL;
+	if (!w)
+		return;
+	w->awaited--;
+	if (with_token)
+		watch_establish(w);
+	else if (!w->established && w->awaited == 0)
+		watch_free(e, w);
+}
+
+static void tell(struct engine *e, struct watch *w)
+{
+	list_unlink(&w->effect_node);
+	list_append(&e->pushes, &w->effect_node);
+}
+
+void watches_tell(struct engine *e, struct demand *d)
+{
+	list_for_each (it, &d->watchers) {
+		struct watch *w = container_of(it, struct watch, node);
+
+		if (w->established && w->seen_id != entry_token_id(d->entry))
+			tell(e, w);
+	}
+}
+
+void watches_gone(struct engine *e, struct demand *d, enum code code)
+{
+	list_for_each_safe (it, &d->watchers) {
+		struct watch *w = container_of(it, struct watch, node);
+
+		list_unlink(&w->node);
+		w->demand = NULL;
+		w->gone = code;
+		tell(e, w);
+	}
+}
+
+bool engine_watch_read(struct engine *e, struct mono now, struct watch *w, struct reply *ret)
+{
+	struct span template =
+	    w->key.template.len ? w->key.template : SPAN_LITERAL(WIRE_NO_TEMPLATE);
+
+	(void)e;
+	*ret = (struct reply){
+		.type = PUSH_GONE, .session = w->key.session, .template = template, .code = w->gone
+	};
+	if (w->gone)
+		return true;
+	if (!w->demand->entry->token_len || w->seen_id == entry_token_id(w->demand->entry) ||
+	    mono_is_due(w->demand->entry->expires_at, now))
+		return false;
+	ret->type = PUSH_TOKEN;
+	ret->token = entry_view(w->demand->entry, now, SOURCE_CLERK);
+	watch_establish(w);
+	return true;
+}
+
+void engine_watch_end(struct engine *e, struct watch *w)
+{
+	struct demand *d = w->demand;
+
+	if (w->awaited) /* a WATCH that waits is a GET from now on */
+		list_for_each (it, &d->waiters) {
+			struct waiter *waiter = container_of(it, struct waiter, node);
+
+			if (waiter->watch == w)
+				waiter->watch = NULL;
+		}
+	watch_free(e, w);
+	if (d)
+		demand_release(e, d);
+}

@@ -1,0 +1,234 @@
+/* daemon/core/stats: one line of JSON that says what happened. */
+#include "tests/unit/unit.h"
+
+#include "base/mem.h"
+#include "daemon/core/engine.h"
+#include "daemon/core/stats.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+
+#define ROOM 8192
+
+static struct engine *engine_of(void)
+{
+	static const struct engine_config config = {
+		.freshness = { .min_ttl_ms = 5000, .renew_idle_ms = -1 },
+		.negative_ttl_ms = 10000,
+		.default_wait_ms = 3000,
+		.max_memory = 1 << 20,
+		.max_clients = 100,
+		.budget = 80,
+		.budget_window_ms = 10000,
+		.greeting = "clerk-tokend",
+	};
+	struct hash_key hash_key;
+	struct engine *e;
+
+	memset(&hash_key, 0x5a, sizeof(hash_key));
+	assert_int_equal(engine_new(&config, &hash_key, 1, &e), 0);
+	return e;
+}
+
+static cJSON *stats_of(struct engine *e, int64_t now_ms)
+{
+	struct buf text = BUF_INIT(ROOM);
+	cJSON *json;
+
+	assert_int_equal(stats_write(e, (struct mono){ now_ms }, &text), 0);
+	for (size_t i = 0; i < buf_len(&text); i++)
+		assert_in_range(text.ptr[i], ' ', '~');
+	json = cJSON_ParseWithLength(text.ptr + text.start, buf_len(&text));
+	assert_non_null(json);
+	assert_true(cJSON_IsObject(json));
+	buf_deinit(&text);
+	return json;
+}
+
+static double number(const cJSON *json, const char *name)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
+
+	assert_true(cJSON_IsNumber(item));
+	return item->valuedouble;
+}
+
+static void assert_number(const cJSON *json, const char *name, double expected)
+{
+	assert_true(number(json, name) == expected);
+}
+
+static void test_of_a_new_engine(void **state)
+{
+	static const char *const zeroes[] = {
+		"gets",
+		"hits",
+		"waits",
+		"drops",
+		"flushes",
+		"fetches",
+		"retries",
+		"cancelled",
+		"throttled",
+		"fetched_tokens",
+		"same_tokens",
+		"evictions",
+		"entries",
+		"tokens",
+		"cache_bytes",
+		"clients",
+		"watches",
+		"waiting",
+		"in_flight",
+		"queued",
+		"budget_used",
+		"fetches_for_callers",
+		"fetches_for_renewal",
+	};
+	struct engine *e = engine_of();
+	cJSON *json = stats_of(e, 0);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(zeroes) / sizeof(zeroes[0]); i++)
+		assert_number(json, zeroes[i], 0);
+	assert_number(json, "budget", 80);
+	assert_number(json, "budget_allowed", 80);
+	assert_number(json, "budget_window_ms", 10000);
+	assert_number(json, "cache_max_bytes", 1 << 20);
+	assert_number(json, "ready", 1);
+	assert_string_equal(cJSON_GetObjectItemCaseSensitive(json, "clerk")->valuestring, "up");
+	cJSON_Delete(json);
+	engine_free(e);
+}
+
+static void test_no_name_comes_twice(void **state)
+{
+	struct engine *e = engine_of();
+	cJSON *json = stats_of(e, 0);
+
+	(void)state;
+	for (const cJSON *it = json->child; it; it = it->next)
+		assert_ptr_equal(cJSON_GetObjectItemCaseSensitive(json, it->string), it);
+	cJSON_Delete(json);
+	engine_free(e);
+}
+
+static void test_every_error_has_its_number(void **state)
+{
+	struct engine *e = engine_of();
+	cJSON *json = stats_of(e, 0);
+	const cJSON *errors = cJSON_GetObjectItemCaseSensitive(json, "errors");
+
+	(void)state;
+	assert_int_equal(cJSON_GetArraySize(errors), CODE_COUNT - 1);
+	for (size_t i = CODE_OK + 1; i < CODE_COUNT; i++)
+		assert_number(errors, code_name((enum code)i), 0);
+	cJSON_Delete(json);
+	engine_free(e);
+}
+
+static void pop_all(struct engine *e, struct effect *ret_fetch)
+{
+	struct effect effect;
+
+	do {
+		engine_pop(e, &effect);
+		if (effect.type == EFFECT_FETCH)
+			*ret_fetch = effect;
+	} while (effect.type != EFFECT_NONE);
+}
+
+static void get(struct engine *e, struct client *client, struct effect *ret_fetch)
+{
+	struct request request = { .verb = VERB_GET, .session = SPAN_LITERAL("sess_1") };
+	struct buf scratch = BUF_INIT(ROOM);
+	struct waiter *waiter;
+	struct reply reply;
+
+	(void)engine_submit(e, (struct mono){ 0 }, client, &request, &scratch, &reply, &waiter);
+	pop_all(e, ret_fetch);
+	buf_deinit(&scratch);
+}
+
+static void test_what_happened_is_counted(void **state)
+{
+	struct outcome outcome = {
+		.kind = OUTCOME_TOKEN, .id = 1, .exp_s = 60, .lifetime_ms = 60000
+	};
+	struct engine *e = engine_of();
+	struct effect fetch = { .type = EFFECT_NONE };
+	struct client client;
+	cJSON *json;
+
+	(void)state;
+	assert_int_equal(engine_client_init(e, &client, 1000, 1000, 1), 0);
+	get(e, &client, &fetch);
+	assert_int_equal(fetch.type, EFFECT_FETCH);
+	json = stats_of(e, 0);
+	assert_number(json, "clients", 1);
+	assert_number(json, "waiting", 1);
+	assert_number(json, "in_flight", 1);
+	assert_number(json, "budget_used", 1);
+	cJSON_Delete(json);
+	assert_int_equal(secret_set(&outcome.jwt, SPAN_LITERAL("a.b.c")), 0);
+	engine_fetched(e, (struct mono){ 5 }, fetch.flight, &outcome);
+	pop_all(e, &fetch);
+	outcome_deinit(&outcome);
+	get(e, &client, &fetch);
+	json = stats_of(e, 10005);
+	assert_number(json, "gets", 2);
+	assert_number(json, "hits", 1);
+	assert_number(json, "waits", 1);
+	assert_number(json, "waiting", 0);
+	assert_number(json, "fetches_for_callers", 1);
+	assert_number(json, "fetched_tokens", 1);
+	assert_number(json, "tokens", 1);
+	assert_number(json, "slowest_ms", 5);
+	assert_number(json, "budget_used", 0);
+	assert_true(number(json, "cache_bytes") > 0);
+	cJSON_Delete(json);
+	engine_client_deinit(e, &client);
+	engine_free(e);
+}
+
+/* However little room there is, and whenever memory runs out. */
+static void test_without_room(void **state)
+{
+	struct engine *e = engine_of();
+	struct buf text = BUF_INIT(ROOM);
+	int result = -ENOMEM;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(stats_write(e, (struct mono){ 0 }, &text), 0);
+	len = buf_len(&text);
+	buf_deinit(&text);
+	for (size_t max = 0; max < len; max++) {
+		text = BUF_INIT(max);
+		result = stats_write(e, (struct mono){ 0 }, &text);
+		assert_true(result == -EMSGSIZE || result == -ENOMEM);
+		buf_deinit(&text);
+	}
+	for (size_t n = 0; result < 0; n++) {
+		text = BUF_INIT(ROOM);
+		mem_fail_after(n);
+		result = stats_write(e, (struct mono){ 0 }, &text);
+		mem_fail_after(SIZE_MAX);
+		assert_true(result == 0 || result == -ENOMEM);
+		buf_deinit(&text);
+	}
+	engine_free(e);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_of_a_new_engine),
+		cmocka_unit_test(test_no_name_comes_twice),
+		cmocka_unit_test(test_every_error_has_its_number),
+		cmocka_unit_test(test_what_happened_is_counted),
+		cmocka_unit_test(test_without_room),
+	};
+
+	return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
+}
