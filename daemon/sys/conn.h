@@ -1,0 +1,97 @@
+/* One client's connection.
+ *
+ * States:  OPEN     reads, while few enough requests wait and a largest reply still fits
+ *          DRAINING no more is read (the client said so, or sent what can't be followed): what was
+ *                   asked is answered, then it is closed
+ *          DEAD     closed as soon as nobody is in the middle of using it
+ *
+ * Untagged replies leave in the order of their requests: one that is ready too early is held by
+ * its `struct pending`. A tagged one leaves at once.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "daemon/sys/conns.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#define CONN_READ_SIZE 16384
+#define CONN_OUT_MAX 2097152 /* bytes that may wait for the client, with what is to come */
+#define CONN_MAX_PENDING 64  /* requests that wait, or are taken in one wake */
+#define CONN_ALL_OUT_MAX                                                                           \
+	67108864	    /* of all connections; above, who doesn't read isn't read from         \
+			     */
+#define CONN_OUT_SLACK 4096 /* for what nobody asked for: pushes of drops */
+
+enum conn_state {
+	CONN_OPEN,
+	CONN_DRAINING,
+	CONN_DEAD,
+};
+
+struct conn {
+	struct event event;
+	struct conns *owner;
+	struct client client;
+	struct list node;	/* owner->all */
+	struct list dirty_node; /* owner->dirty: to be looked at in conns_settle() */
+	struct list track_node; /* owner->trackers */
+	struct list pendings;	/* struct pending.node, in the order of the requests */
+	struct list news;	/* struct watch.effect_node: watches with something to tell */
+	struct heap_node timeout;
+	struct buf in, out; /* what is left over */
+	uint32_t held;	    /* bytes in `pendings` */
+	uint32_t counted;   /* of owner->buffered: what waited when it was last looked at */
+	uint16_t pending_count, untagged;
+	uint8_t state;	/* enum conn_state */
+	uint8_t events; /* EV_READ, EV_WRITE: what `event` waits for */
+	bool has_lines; /* `in` may hold whole lines, to be taken before more is read */
+};
+
+/* A request that can't be answered yet, or whose answer can't leave yet. */
+struct pending {
+	struct list node;
+	struct conn *conn;
+	struct waiter *waiter; /* NULL: answered, in `held` */
+	struct buf held;
+	size_t tag_len; /* 0: no tag */
+	char tag[WIRE_TAG_MAX];
+};
+
+struct conns {
+	struct event_base *base;
+	struct engine *engine;
+	struct conns_callbacks callbacks;
+	struct list all, dirty, trackers;
+	struct heap timeouts;
+	size_t count, max_reply;
+	size_t buffered;      /* bytes that wait for clients */
+	size_t room;	      /* requests that are taken from a quiet connection in one wake */
+	bool stirred;	      /* more than a look-up has happened in this wake */
+	struct conn *current; /* whose requests are being read: its replies go to `out` */
+	struct buf out;
+	struct buf stats;
+	char in[WIRE_REQUEST_MAX + CONN_READ_SIZE];
+};
+
+/* Takes over an accepted socket. 0, negative errno, or 1 where a limit forbids it; the socket stays
+ * the caller's then. */
+int conn_new(struct conns *c, int fd);
+void conn_free(struct conn *conn);
+
+/* Has it looked at by conns_settle(). */
+void conn_dirty(struct conn *conn);
+
+/* Ends it, as soon as nobody is in the middle of using it. */
+void conn_kill(struct conn *conn);
+
+/* Writes what waits, closes it if it is over, and decides what it waits for. */
+void conn_settle(struct conn *conn, struct mono now);
+
+/* The answer to a request that waited. */
+void conn_answer(struct pending *p, const struct reply *reply);
+
+/* Tells it of a drop. */
+void conn_push(struct conn *conn, const struct reply *push);

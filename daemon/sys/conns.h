@@ -1,0 +1,53 @@
+/* The set of clients' connections, each of which is a `struct conn`.
+ *
+ * One wake of a connection is one read, the requests in it, and one write: the bytes pass through
+ * two buffers that all connections share, and only what is left over (half a line, what the client
+ * doesn't read) stays with the connection. An idle one holds neither.
+ */
+#pragma once
+
+#include "base/instant.h"
+#include "daemon/core/engine.h"
+
+#include <stdbool.h>
+
+struct event_base;
+struct conns;
+
+struct conns_callbacks {
+	/* Carries out the engine's effects (conns_effect() those that are ours). */
+	void (*drain)(void *arg);
+	/* All is quiet again: deadlines may have changed. */
+	void (*settled)(void *arg);
+	void *arg;
+};
+
+/* `max_reply`: bytes of the longest reply line. 0 or -ENOMEM. */
+int conns_new(struct event_base *base, struct engine *engine, size_t max_reply,
+	      const struct conns_callbacks *callbacks, struct conns **ret);
+
+/* Closes all. */
+void conns_free(struct conns *c);
+
+/* A longer or shorter longest reply, after a reload. */
+void conns_set_max_reply(struct conns *c, size_t max_reply);
+
+/* Takes over an accepted socket; where it can't be served, says so on it and closes it. */
+void conns_accept(struct conns *c, int fd);
+
+/* EFFECT_REPLY, EFFECT_PUSH, EFFECT_DROPPED. Nothing is written to a socket yet, and no connection
+ * goes away. */
+void conns_effect(struct conns *c, const struct effect *effect);
+
+/* Writes what effects have left, closes what is to be closed, until all is quiet: to be called
+ * after each entry into the engine that did not come from here. */
+void conns_settle(struct conns *c, struct mono now);
+
+/* Deadlines of half-sent lines and of clients that don't read. */
+struct mono conns_next_deadline(const struct conns *c);
+void conns_tick(struct conns *c, struct mono now); /* then conns_settle() */
+
+/* No more requests are read; connections close as their answers have left: call conns_settle(). */
+void conns_drain(struct conns *c);
+
+size_t conns_count(const struct conns *c);
