@@ -1,0 +1,537 @@
+/* See app.h.
+ *
+ * Every entry into the core, be it a request, an answer of Clerk's, a timer or a signal, ends the
+ * same way: effects are carried out until there are none, then the one timer is set for what is
+ * due next.
+ */
+#include "daemon/app.h"
+
+#include "base/mem.h"
+#include "daemon/core/config.h"
+#include "daemon/core/engine.h"
+#include "daemon/core/json.h"
+#include "daemon/sys/clock.h"
+#include "daemon/sys/conn.h"
+#include "daemon/sys/files.h"
+#include "daemon/sys/harden.h"
+#include "daemon/sys/listener.h"
+#include "daemon/sys/log.h"
+#include "daemon/sys/loop.h"
+#include "daemon/sys/notify.h"
+#include "daemon/sys/upstream.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#ifndef CLERK_TOKEND_VERSION
+#define CLERK_TOKEND_VERSION "0.0.0-dev"
+#endif
+
+#define SYSTEM_SOCKET "/run/clerk-tokend/clerk-tokend.sock"
+#define USER_SOCKET_SUFFIX "/clerk-tokend/clerk-tokend.sock"
+#define STOP_GRACE_MS 3000
+#define FILES_BESIDE_CLIENTS 128
+#define LIVE_BUDGET 1000 /* requests in LIMIT_WINDOW_MS, per secret key */
+#define TEST_BUDGET 100
+#define LIMIT_WINDOW_MS 10000
+/* An answer holds the token as JSON, and a little more. */
+#define ANSWER_OVERHEAD 4096
+#define GREETING_MAX 128
+
+struct app {
+	const struct app_options *options;
+	struct config config;
+	struct secret key;
+	struct loop *loop;
+	struct engine *engine;
+	struct upstream *upstream;
+	struct conns *conns;
+	struct listener *listener;
+	struct mono stop_at; /* MONO_NEVER: not stopping */
+	char greeting[GREETING_MAX];
+};
+
+static void print_config_error(const struct config_error *error)
+{
+	struct buf text = BUF_INIT(CONFIG_PRINT_MAX);
+
+	if (config_error_print(error, &text) == 0)
+		log_error("%.*s", (int)buf_len(&text), text.ptr + text.start);
+	buf_deinit(&text);
+}
+
+static int default_socket(char to[], size_t size)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	int len;
+
+	if (geteuid() == 0 || !runtime || !*runtime)
+		len = snprintf(to, size, "%s", SYSTEM_SOCKET);
+	else
+		len = snprintf(to, size, "%s%s", runtime, USER_SOCKET_SUFFIX);
+	return len < 0 || (size_t)len >= size ? -ENAMETOOLONG : 0;
+}
+
+/* A rule that nobody enforces would be worse than none. */
+static int refuse_unsupported(const struct config *c, struct config_error *error)
+{
+	const char *what = c->http	? "[listen] http"
+			   : c->metrics ? "[listen] metrics"
+			   : c->audit	? "[log] audit"
+					: NULL;
+
+	*error = (struct config_error){ .file = "configuration" };
+	if (c->n_rules) {
+		what = "[access] rules";
+		(void)snprintf(error->file, sizeof(error->file), "%s", c->rules[0].file);
+		error->line = c->rules[0].line;
+	}
+	if (!what)
+		return 0;
+	(void)snprintf(error->text, sizeof(error->text), "%s: this version has none", what);
+	return CONFIG_INVALID;
+}
+
+static int override(const struct app_options *options, struct config *config,
+		    struct config_error *error)
+{
+	const char *api_url = getenv("CLERK_API_URL");
+	char path[256];
+	int result = 0;
+
+	if (api_url && *api_url)
+		result = config_override_api_url(config, api_url, "$CLERK_API_URL", error);
+	if (result == 0 && options->socket)
+		result = config_override_socket(config, options->socket, "--socket", error);
+	if (result == 0 && !config->socket && default_socket(path, sizeof(path)) < 0) {
+		*error =
+		    (struct config_error){ .file = "$XDG_RUNTIME_DIR", .text = "it is too long" };
+		result = CONFIG_INVALID;
+	}
+	if (result == 0 && !config->socket)
+		result = config_override_socket(config, path, "$XDG_RUNTIME_DIR", error);
+	if (result == 0)
+		result = config_finish(config, error);
+	return result == 0 ? refuse_unsupported(config, error) : result;
+}
+
+/* 0, or negative after having said why. */
+static int load_config(const struct app_options *options, struct config *ret)
+{
+	struct config_error error = { .text = "out of memory" };
+	struct config config;
+	int result = config_init_defaults(&config);
+
+	if (result == 0)
+		result =
+		    files_load_config(options->config_path, options->config_path, &config, &error);
+	if (result == 0)
+		result = override(options, &config, &error);
+	if (result) {
+		print_config_error(&error);
+		config_deinit(&config);
+		return result < 0 ? result : -EINVAL;
+	}
+	*ret = config;
+	return 0;
+}
+
+/* 0, 1 where there is no source any more (at a reload), or negative after having said why. */
+static int load_key(const struct config *config, struct secret *ret)
+{
+	char text[FILES_ERROR_SIZE] = "out of memory";
+	int result = files_load_key(config, ret, text);
+
+	if (result == FILES_KEY_NONE && ret->len)
+		return 1;
+	if (result)
+		log_error("secret key: %s", text);
+	return result ? -EINVAL : 0;
+}
+
+static struct engine_config engine_config(const struct app *app, const struct config *c,
+					  const struct secret *key)
+{
+	bool live = span_starts(span_of(key->ptr, key->len), "sk_live_");
+	size_t limit = c->rate_limit_count ? c->rate_limit_count : live ? LIVE_BUDGET : TEST_BUDGET;
+	size_t budget = limit * c->budget_percent / 100;
+
+	return (struct engine_config){
+		.freshness = { .min_ttl_ms = c->min_ttl_ms,
+			       .renew_idle_ms = c->renew_idle_ms,
+			       .refresh_percent = (unsigned)c->refresh_at_percent },
+		.negative_ttl_ms = c->negative_ttl_ms,
+		.default_wait_ms = c->default_wait_ms,
+		.max_memory = c->max_memory,
+		.max_clients = c->max_clients,
+		.budget = budget ? budget : 1,
+		.budget_window_ms = c->rate_limit_count ? c->rate_limit_window_ms : LIMIT_WINDOW_MS,
+		.own_uid = geteuid(),
+		.greeting = app->greeting,
+	};
+}
+
+static size_t max_reply(const struct config *c)
+{
+	return c->max_token_size + WIRE_REPLY_OVERHEAD;
+}
+
+static void set_greeting(struct app *app, const struct config *c)
+{
+	(void)snprintf(app->greeting, sizeof(app->greeting),
+		       "clerk-tokend version=%s proto=%d max_line=%zu", CLERK_TOKEND_VERSION,
+		       WIRE_VERSION, max_reply(c));
+}
+
+static void fetch(struct app *app, const struct effect *effect)
+{
+	static const struct outcome no_memory = { .kind = OUTCOME_TRANSIENT,
+						  .code = CODE_OVERLOADED,
+						  .retry_after_ms = -1 };
+
+	if (upstream_fetch(app->upstream, effect->flight, effect->key.session, effect->key.template,
+			   effect->key.expires_in_s) < 0)
+		engine_fetched(app->engine, clock_boot(), effect->flight, &no_memory);
+}
+
+static void drain(void *arg)
+{
+	struct app *app = arg;
+	struct effect effect;
+
+	do {
+		engine_pop(app->engine, &effect);
+		switch (effect.type) {
+		case EFFECT_FETCH:
+			fetch(app, &effect);
+			break;
+		case EFFECT_CANCEL:
+			upstream_cancel(app->upstream, effect.flight);
+			break;
+		default:
+			conns_effect(app->conns, &effect);
+			break;
+		}
+	} while (effect.type != EFFECT_NONE);
+}
+
+static void settled(void *arg)
+{
+	struct app *app = arg;
+	struct mono at =
+	    mono_min(engine_next_deadline(app->engine), conns_next_deadline(app->conns));
+
+	if (app->stop_at.ms != MONO_NEVER.ms) {
+		if (conns_count(app->conns) == 0)
+			loop_stop(app->loop);
+		at = mono_min(at, app->stop_at);
+	}
+	loop_arm(app->loop, at);
+}
+
+static void log_outcome(const struct outcome *o)
+{
+	int level = o->kind == OUTCOME_KEY_REFUSED ? LOG_ERR : LOG_WARNING;
+
+	if (o->kind == OUTCOME_TOKEN || o->kind == OUTCOME_DEFINITE)
+		level = LOG_DEBUG;
+	log_write(level, "fetch result=%s status=%d trace=%s detail=\"%s\"", code_name(o->code),
+		  o->status, o->trace_id[0] ? o->trace_id : "-", o->detail ? o->detail : "");
+}
+
+static void on_answer(void *arg, void *flight, const struct answer *answer)
+{
+	struct app *app = arg;
+	struct mono now = clock_boot();
+	struct outcome outcome;
+
+	answer_judge(answer, app->config.max_token_size, &outcome);
+	log_outcome(&outcome);
+	engine_fetched(app->engine, now, flight, &outcome);
+	conns_settle(app->conns, now);
+	outcome_deinit(&outcome);
+}
+
+static void on_accept(void *arg, int fd)
+{
+	struct app *app = arg;
+
+	conns_accept(app->conns, fd);
+	conns_settle(app->conns, clock_boot());
+}
+
+static void on_timer(void *arg)
+{
+	struct app *app = arg;
+	struct mono now = clock_boot();
+
+	if (mono_is_due(app->stop_at, now)) {
+		engine_give_up(app->engine, now);
+		conns_settle(app->conns, now);
+		loop_stop(app->loop);
+		return;
+	}
+	engine_tick(app->engine, now);
+	conns_tick(app->conns, now);
+	conns_settle(app->conns, now);
+}
+
+static void stop(struct app *app)
+{
+	struct mono now = clock_boot();
+
+	if (app->stop_at.ms != MONO_NEVER.ms) {
+		loop_stop(app->loop); /* told twice */
+		return;
+	}
+	log_info("stopping clients=%zu waiting=%zu", conns_count(app->conns),
+		 engine_pending(app->engine));
+	notify_stopping();
+	app->stop_at = mono_add_ms(now, STOP_GRACE_MS);
+	listener_free(app->listener);
+	app->listener = NULL;
+	engine_stop(app->engine, now);
+	conns_drain(app->conns);
+	conns_settle(app->conns, now);
+}
+
+static struct upstream_config upstream_config(const struct config *c)
+{
+	return (struct upstream_config){
+		.api_url = c->api_url,
+		.api_version = c->api_version,
+		.ca_file = c->ca_file,
+		.user_agent = "clerk-tokend/" CLERK_TOKEND_VERSION,
+		.connect_timeout_ms = c->connect_timeout_ms,
+		.request_timeout_ms = c->request_timeout_ms,
+		.max_connections = c->max_connections,
+		.max_answer = c->max_token_size + ANSWER_OVERHEAD,
+	};
+}
+
+static int log_level(const struct config *c)
+{
+	static const int levels[] = {
+		[CONFIG_LOG_ERR] = LOG_ERR,
+		[CONFIG_LOG_WARNING] = LOG_WARNING,
+		[CONFIG_LOG_INFO] = LOG_INFO,
+		[CONFIG_LOG_DEBUG] = LOG_DEBUG,
+	};
+
+	return levels[c->log_level];
+}
+
+/* Takes on a configuration and a key that have passed; both are moved in. Where memory runs out
+ * nothing is changed but what is harmless. */
+static int adopt(struct app *app, struct config *config, struct secret *key)
+{
+	const struct upstream_config upstream = upstream_config(config);
+	struct engine_config engine = engine_config(app, config, key);
+	int result = engine_configure(app->engine, &engine);
+
+	if (result == 0)
+		result = upstream_configure(app->upstream, &upstream, key);
+	if (result < 0)
+		return result;
+	config_deinit(&app->config);
+	secret_deinit(&app->key);
+	app->config = *config;
+	app->key = secret_take(key);
+	*config = (struct config){ 0 };
+	set_greeting(app, &app->config);
+	conns_set_max_reply(app->conns, max_reply(&app->config));
+	log_set_level(log_level(&app->config));
+	return 0;
+}
+
+static int reload_key(const struct app *app, const struct config *config, struct secret *ret)
+{
+	int result = secret_set(ret, span_of(app->key.ptr, app->key.len));
+
+	return result < 0 ? result : load_key(config, ret);
+}
+
+static void warn_of_restart(const struct app *app, const struct config *config)
+{
+	if (strcmp(app->config.socket, config->socket) != 0 ||
+	    app->config.socket_mode != config->socket_mode)
+		log_warning("[listen] socket and socket_mode change at the next start, ignoring");
+}
+
+/* What is wrong with the new configuration leaves the old one in place. */
+static void reload(struct app *app)
+{
+	struct mono now = clock_boot();
+	struct config config = { 0 };
+	struct secret key = SECRET_NONE;
+	bool other_key;
+	int result;
+
+	notify_reloading();
+	result = load_config(app->options, &config);
+	if (result == 0)
+		result = reload_key(app, &config, &key);
+	if (result >= 0) {
+		warn_of_restart(app, &config);
+		other_key = !secret_equal(&key, span_of(app->key.ptr, app->key.len));
+		result = adopt(app, &config, &key);
+		if (result == 0 && other_key)
+			engine_key_changed(app->engine, now);
+	}
+	if (result < 0)
+		log_error("reload failed, the configuration from before stays");
+	else
+		log_info("reloaded");
+	config_deinit(&config);
+	secret_deinit(&key);
+	conns_settle(app->conns, now);
+	notify_ready();
+}
+
+static void on_signal(void *arg, int number)
+{
+	if (number == SIGHUP)
+		reload(arg);
+	else
+		stop(arg);
+}
+
+static int listen_to_clients(struct app *app)
+{
+	const struct listener_config config = {
+		.path = app->config.socket,
+		.mode = app->config.socket_mode,
+		.group = app->config.socket_group,
+	};
+	char text[LISTENER_ERROR_SIZE];
+	int result =
+	    listener_new(loop_base(app->loop), &config, on_accept, app, text, &app->listener);
+
+	if (result < 0)
+		log_error("%s", text);
+	return result;
+}
+
+static int build(struct app *app)
+{
+	const struct loop_callbacks loop = { on_timer, on_signal, app };
+	const struct conns_callbacks conns = { drain, settled, app };
+	const struct upstream_config upstream = upstream_config(&app->config);
+	struct engine_config engine;
+	struct hash_key hash_key;
+	uint64_t seed;
+	int result;
+
+	randombytes_buf(&hash_key, sizeof(hash_key));
+	randombytes_buf(&seed, sizeof(seed));
+	set_greeting(app, &app->config);
+	engine = engine_config(app, &app->config, &app->key);
+	result = loop_new(&loop, &app->loop);
+	if (result == 0)
+		result = engine_new(&engine, &hash_key, seed, &app->engine);
+	if (result == 0)
+		result = upstream_new(loop_base(app->loop), &upstream, &app->key, on_answer, app,
+				      &app->upstream);
+	if (result == 0)
+		result = conns_new(loop_base(app->loop), app->engine, max_reply(&app->config),
+				   &conns, &app->conns);
+	return result == 0 ? listen_to_clients(app) : result;
+}
+
+static void teardown(struct app *app)
+{
+	listener_free(app->listener);
+	conns_free(app->conns);
+	upstream_free(app->upstream);
+	engine_free(app->engine);
+	loop_free(app->loop);
+	secret_deinit(&app->key);
+	config_deinit(&app->config);
+}
+
+static int global_init(void)
+{
+	if (sodium_init() < 0)
+		return -ENOSYS;
+	loop_global_init();
+	json_global_init();
+	return upstream_global_init();
+}
+
+static enum app_result run(struct app *app)
+{
+	size_t files = harden_raise_files(app->config.max_clients + FILES_BESIDE_CLIENTS);
+	int result;
+
+	if (files < app->config.max_clients + FILES_BESIDE_CLIENTS)
+		log_warning("the limit of open files is %zu: not enough for max_clients=%zu, "
+			    "ignoring",
+			    files, app->config.max_clients);
+	result = build(app);
+	if (result == 0) {
+		log_info("started version=%s socket=%s api_url=%s", CLERK_TOKEND_VERSION,
+			 app->config.socket, app->config.api_url);
+		notify_ready();
+		result = loop_run(app->loop);
+	}
+	teardown(app);
+	log_info("stopped");
+	return result < 0 ? APP_FAILED : APP_OK;
+}
+
+enum app_result app_run(const struct app_options *options)
+{
+	struct app app = { .options = options, .stop_at = MONO_NEVER };
+	enum app_result result;
+
+	harden_process();
+	if (load_config(options, &app.config) < 0)
+		return APP_BAD_CONFIG;
+	log_set_level(log_level(&app.config));
+	if (load_key(&app.config, &app.key) != 0) {
+		config_deinit(&app.config);
+		return APP_BAD_CONFIG;
+	}
+	if (global_init() < 0) {
+		log_error("the libraries can't be used");
+		return APP_FAILED;
+	}
+	result = run(&app);
+	upstream_global_deinit();
+	return result;
+}
+
+enum app_result app_check(const struct app_options *options)
+{
+	struct config config;
+	struct secret key = SECRET_NONE;
+	int result = load_config(options, &config);
+
+	if (result < 0)
+		return APP_BAD_CONFIG;
+	result = load_key(&config, &key);
+	secret_deinit(&key);
+	config_deinit(&config);
+	return result ? APP_BAD_CONFIG : APP_OK;
+}
+
+enum app_result app_print_config(const struct app_options *options)
+{
+	struct buf text = BUF_INIT(CONFIG_PRINT_MAX);
+	struct config config;
+	int result = load_config(options, &config);
+
+	if (result < 0)
+		return APP_BAD_CONFIG;
+	result = config_print(&config, &text);
+	if (result == 0 &&
+	    fwrite(text.ptr + text.start, 1, buf_len(&text), stdout) != buf_len(&text))
+		result = -EIO;
+	buf_deinit(&text);
+	config_deinit(&config);
+	return result < 0 || fflush(stdout) != 0 ? APP_FAILED : APP_OK;
+}
