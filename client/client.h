@@ -1,0 +1,18 @@
+/* The client as the files of the library see it. */
+#pragma once
+
+#include "client/clerktoken.h"
+#include "client/era.h"
+#include "client/pool.h"
+
+struct clerktoken_client {
+	_Atomic unsigned refs;	 /* the caller's and one of each watch */
+	_Atomic bool has_worked; /* a daemon has answered before: worth waiting for its restart */
+	struct era era;
+	struct pool pool;
+	char *user_socket; /* to be used if it exists, or NULL */
+	char *socket;
+};
+
+struct clerktoken_client *client_ref(struct clerktoken_client *client);
+void client_unref(struct clerktoken_client *client);

@@ -1,0 +1,54 @@
+/* One connection's state on the wire: bytes in, bytes out. No system calls, so it serves calls that
+ * block and callers with an event loop alike.
+ *
+ * Each request gets a tag of its own, so that an answer can't be taken for that of another request,
+ * whatever the other side sends. The input is bounded: one line of LINK_LINE_MAX bytes.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "proto/reply.h"
+#include "proto/request.h"
+
+/* The client doesn't know the daemon's max_token_size; a mebibyte is beyond all of them. */
+#define LINK_LINE_MAX ((1u << 20) + WIRE_REPLY_OVERHEAD)
+#define LINK_CHUNK 4096u
+
+struct link {
+	struct buf in, out;
+	size_t scanned;	   /* bytes at the front of `in` that hold no LF */
+	uint64_t tag;	   /* of the latest request */
+	bool is_answering; /* a byte has come since the latest request */
+};
+
+enum link_next {
+	LINK_ANSWER, /* to the latest request */
+	LINK_PUSH,
+	LINK_REFUSAL, /* an error without a tag: the connection's last words */
+	LINK_WANTS_INPUT,
+};
+
+void link_init(struct link *link);
+void link_deinit(struct link *link);
+
+/* Queues a request under a new tag. 0, -EINVAL, -ENOMEM. */
+int link_ask(struct link *link, const struct request *request);
+
+/* What is to be sent; link_sent() says how much of it was. */
+struct span link_output(const struct link *link);
+void link_sent(struct link *link, size_t len);
+
+/* Where LINK_CHUNK bytes may be received to; NULL if there is no memory. link_received() says how
+ * many came. The spans of replies taken before end here. */
+char *link_input(struct link *link);
+void link_received(struct link *link, size_t len);
+
+/* Takes the next reply or push; its spans borrow until the next link_input() or link_rest().
+ * An enum link_next, or -EBADMSG: it is no reply, or not to us. */
+int link_next(struct link *link, struct reply *ret);
+
+/* True if nothing is on its way as far as is known. */
+bool link_is_quiet(const struct link *link);
+
+/* Wipes and gives back the input's memory, tokens in it included. */
+void link_rest(struct link *link);

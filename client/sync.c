@@ -1,0 +1,166 @@
+/* See sync.h. */
+#include "client/sync.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/random.h>
+
+#define PAUSE_MAX_MS 500
+#define SENDS_MAX 3 /* one connection of the pool was dead, one met a daemon that was stopping */
+
+/* What is kept of the time to hear the daemon's own `timeout`, and the token that it may carry. */
+#define MARGIN_MIN_MS 5
+#define MARGIN_MAX_MS 100
+
+int sync_wait(const struct conn *conn, short events, struct deadline deadline)
+{
+	struct pollfd pollfd = { .fd = conn->fd, .events = events };
+
+	for (;;) {
+		int n = poll(&pollfd, 1, deadline_left_ms(deadline));
+
+		if (n > 0)
+			return pollfd.revents & POLLNVAL ? -EBADF : 0;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (deadline_left_ms(deadline) == 0)
+			return -ETIMEDOUT;
+	}
+}
+
+bool sync_pause(int *pause_ms, struct deadline deadline)
+{
+	int left_ms = deadline_left_ms(deadline);
+	unsigned chance;
+	int ms;
+
+	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) != sizeof(chance))
+		chance = 0;
+	ms = *pause_ms / 2 + (int)(chance % ((unsigned)*pause_ms / 2 + 1));
+	*pause_ms = *pause_ms * 2 < PAUSE_MAX_MS ? *pause_ms * 2 : PAUSE_MAX_MS;
+	if (left_ms >= 0 && left_ms < ms)
+		ms = left_ms;
+	(void)poll(NULL, 0, ms); /* a signal may end the pause early */
+	return deadline_left_ms(deadline) != 0;
+}
+
+static bool is_absent(int result)
+{
+	return result == -ENOENT || result == -ECONNREFUSED;
+}
+
+int sync_connect(struct clerktoken_client *client, struct deadline deadline, struct conn **ret)
+{
+	int pause_ms = SYNC_PAUSE_MIN_MS;
+	int result;
+
+	for (;;) {
+		result = conn_open(clerktoken_socket(client), deadline_left_ms(deadline),
+				   era_now(&client->era), ret);
+		if (result == -EINTR && deadline_left_ms(deadline) != 0)
+			continue;
+		if (!is_absent(result) || !client->has_worked || !sync_pause(&pause_ms, deadline))
+			return result == -EINTR ? -ETIMEDOUT : result;
+	}
+}
+
+int sync_send(struct conn *conn, struct deadline deadline)
+{
+	int result;
+
+	while ((result = conn_send(conn)) == -EAGAIN) {
+		result = sync_wait(conn, POLLOUT, deadline);
+		if (result < 0)
+			return result;
+	}
+	return result;
+}
+
+static int receive_more(struct conn *conn, struct deadline deadline)
+{
+	int result = sync_wait(conn, POLLIN, deadline);
+
+	if (result == 0)
+		result = conn_receive(conn);
+	return result == -EAGAIN ? 0 : result;
+}
+
+int sync_exchange(struct conn *conn, const struct request *request, struct deadline deadline,
+		  struct reply *ret)
+{
+	int result = link_ask(&conn->link, request);
+	bool is_late = false;
+
+	conn->asked = clock_boot();
+	if (result == 0)
+		result = sync_send(conn, deadline);
+	while (result == 0) {
+		int next = link_next(&conn->link, ret);
+
+		if (next == LINK_ANSWER)
+			return 0;
+		if (next == LINK_REFUSAL) {
+			conn->is_spent = true;
+			return 0;
+		}
+		if (next < 0)
+			return next;
+		if (next != LINK_WANTS_INPUT)
+			continue;
+		if (is_late)
+			return -ETIMEDOUT;
+		result = receive_more(conn, deadline);
+		is_late = deadline_left_ms(deadline) == 0;
+	}
+	return result;
+}
+
+void sync_set_wait(struct request *request, struct deadline deadline)
+{
+	int left_ms = deadline_left_ms(deadline);
+	int margin_ms = left_ms / 10;
+
+	if (margin_ms < MARGIN_MIN_MS)
+		margin_ms = MARGIN_MIN_MS;
+	if (margin_ms > MARGIN_MAX_MS)
+		margin_ms = MARGIN_MAX_MS;
+	request->has_wait = left_ms >= 0;
+	request->wait_ms = left_ms > margin_ms ? (uint64_t)(left_ms - margin_ms) : 0;
+	if (request->wait_ms > WIRE_WAIT_MAX_MS)
+		request->wait_ms = WIRE_WAIT_MAX_MS;
+}
+
+static int take_or_connect(struct clerktoken_client *client, bool take, struct deadline deadline,
+			   struct conn **ret)
+{
+	*ret = take ? pool_take(&client->pool, era_now(&client->era)) : NULL;
+	return *ret ? 0 : sync_connect(client, deadline, ret);
+}
+
+int sync_ask(struct clerktoken_client *client, struct request *request, bool derive_wait,
+	     struct deadline deadline, struct conn **ret_conn, struct reply *ret)
+{
+	int pause_ms = SYNC_PAUSE_MIN_MS;
+	int result;
+
+	for (int sends = 1;; sends++) {
+		struct conn *conn;
+		bool again;
+
+		result = take_or_connect(client, sends == 1, deadline, &conn);
+		if (result < 0)
+			return result;
+		if (derive_wait)
+			sync_set_wait(request, deadline);
+		result = sync_exchange(conn, request, deadline, ret);
+		if (result == 0) {
+			client->has_worked = true;
+			*ret_conn = conn;
+			return 0;
+		}
+		again = result == -ECONNRESET && !conn->link.is_answering && client->has_worked;
+		conn_close(conn);
+		if (!again || sends == SENDS_MAX || (sends > 1 && !sync_pause(&pause_ms, deadline)))
+			return result;
+	}
+}
