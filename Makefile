@@ -1,0 +1,242 @@
+# clerk-tokend. `make help` lists what there is.
+
+VERSION := 0.1.0
+SOMAJOR := 1
+
+PREFIX      ?= /usr/local
+SYSCONFDIR  ?= /etc
+BINDIR      ?= $(PREFIX)/bin
+SBINDIR     ?= $(PREFIX)/sbin
+LIBDIR      ?= $(PREFIX)/lib
+INCLUDEDIR  ?= $(PREFIX)/include
+MANDIR      ?= $(PREFIX)/share/man
+UNITDIR     ?= $(PREFIX)/lib/systemd/system
+BUILD       ?= build
+CC          ?= cc
+
+# Debian's names of what is needed to build, to run the demo and the tests, and to measure.
+DEPS_BUILD := gcc pkg-config libcurl4-openssl-dev libcjson-dev libevent-dev libsystemd-dev \
+              libsodium-dev libinih-dev libssl-dev
+DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev python3 curl openssl netcat-openbsd nghttp2-proxy \
+              systemd clang clang-format valgrind
+DEPS_BENCH := $(DEPS_CHECK) memcached strace gnuplot-nox
+
+# ---------------------------------------------------------------------------------- flags
+
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wpointer-arith -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wcast-align
+HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -fno-plt
+LINK_HARDENING := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+
+OPT ?= -O2 -g
+# The daemon is optimized as a whole, where that is gcc's to do: a hit crosses ten files.
+IS_CLANG := $(findstring clang,$(shell $(CC) --version 2>/dev/null))
+LTO := $(if $(IS_CLANG)$(SANITIZE),,-flto=auto -ffat-lto-objects)
+AR_LTO := $(if $(LTO),gcc-ar,ar)
+ifneq ($(SANITIZE),)
+OPT += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
+HARDENING := -fPIE
+endif
+
+PACKAGES := libcurl libcjson libevent_core libsystemd libsodium inih
+CPPFLAGS_ALL := -I. -D_GNU_SOURCE -DCLERK_TOKEND_VERSION='"$(VERSION)"' -DSANDBOX_VERSION='"$(VERSION)"' $(CPPFLAGS)
+CFLAGS_ALL   := -std=gnu17 $(OPT) $(WARNINGS) $(CFLAGS)
+LDFLAGS_ALL  := $(if $(LTO),-fno-lto) $(LINK_HARDENING) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+
+# Asked for when needed, so that `make deps` works where nothing is installed yet.
+LIBS_DAEMON  = $(shell pkg-config --libs $(PACKAGES))
+LIBS_SANDBOX = $(shell pkg-config --libs libevent_core libevent_openssl libcjson libssl libcrypto)
+LIBS_TEST    = $(shell pkg-config --libs cmocka) $(LIBS_DAEMON) -pthread -lm
+
+# -------------------------------------------------------------------------------- sources
+
+BASE   := $(wildcard base/*.c)
+PROTO  := $(wildcard proto/*.c)
+CORE   := $(wildcard daemon/core/*.c)
+SYS    := $(wildcard daemon/sys/*.c)
+DAEMON := daemon/app.c daemon/main.c
+CLI    := client/cli.c $(wildcard client/cli_*.c)
+CLIENT := $(filter-out $(CLI),$(wildcard client/*.c))
+CLIENT_BASE := base/mem.c base/span.c base/buf.c $(PROTO)
+SANDBOX := $(wildcard tests/sandbox/*.c)
+UNIT   := $(wildcard tests/unit/test_*.c)
+FUZZ   := $(wildcard tests/fuzz/fuzz_*.c)
+BENCH_LIB := bench/bench.c bench/draw.c bench/histogram.c bench/protocol.c
+SCALE := $(wildcard bench/scale/*.c)
+BENCH  := $(filter-out $(BENCH_LIB),$(wildcard bench/*.c))
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+pic = $(patsubst %.c,$(BUILD)/pic/%.o,$(1))
+
+PROGRAMS := $(BUILD)/clerk-tokend $(BUILD)/clerk-token $(BUILD)/clerk-bapi-sandbox
+LIBRARIES := $(BUILD)/libclerktoken.so.$(SOMAJOR) $(BUILD)/libclerktoken.a
+UNIT_BINS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT))
+FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(FUZZ))
+BENCH_BINS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH))
+REPLAY_BIN := $(if $(wildcard tests/replay/replay.c),$(BUILD)/tests/replay/replay)
+
+.PHONY: all help deps deps-bench check demo install uninstall asan ubsan fuzz lint bench dist clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(PROGRAMS) $(LIBRARIES)
+
+help:
+	@echo "make            build into $(BUILD)/"
+	@echo "make deps       install the Debian packages that are missing"
+	@echo "make demo       see it work"
+	@echo "make check      build and run all tests"
+	@echo "make asan       the tests under AddressSanitizer   (make ubsan: UBSan)"
+	@echo "make fuzz       the parsers under libFuzzer, for FUZZ_SECONDS each"
+	@echo "make lint       layers, banned functions, sizes, layout"
+	@echo "make bench      measure; the figures are explained in docs/PERFORMANCE.md"
+	@echo "make scale      simulate a population of sessions; docs/SCALE.md explains it"
+	@echo "make install    with DESTDIR and PREFIX; make uninstall undoes it"
+	@echo "make dist       a source archive"
+
+# ---------------------------------------------------------------------------------- build
+
+# `make V=1` shows the commands.
+ifeq ($(V),)
+say = @printf '  %-5s %s\n' $(1) $@;
+endif
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC) $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LTO) $(HARDENING) -MMD -MP -c $< -o $@
+
+$(BUILD)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC) $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(filter-out -fPIE,$(HARDENING)) -fPIC -fvisibility=hidden -MMD -MP -c $< -o $@
+
+$(BUILD)/daemon.a: $(call obj,$(BASE) $(PROTO) $(CORE) $(SYS))
+	$(call say,AR) rm -f $@ && $(AR_LTO) rcs $@ $^
+
+$(BUILD)/clerk-tokend: $(call obj,$(DAEMON)) $(BUILD)/daemon.a
+	$(call say,LINK) $(CC) $(filter-out -fno-lto,$(LDFLAGS_ALL)) $(OPT) $(LTO) -o $@ $^ $(LIBS_DAEMON)
+
+$(BUILD)/clerk-bapi-sandbox: $(call obj,$(SANDBOX))
+	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_SANDBOX)
+
+# All of the library in one object, whose only global names are the public ones.
+$(BUILD)/libclerktoken.o: $(call pic,$(CLIENT) $(CLIENT_BASE))
+	$(call say,LD) ld -r -o $@ $^ && objcopy --localize-hidden $@
+
+$(BUILD)/libclerktoken.a: $(BUILD)/libclerktoken.o
+	$(call say,AR) rm -f $@ && $(AR_LTO) rcs $@ $^
+
+$(BUILD)/libclerktoken.so.$(SOMAJOR): $(BUILD)/libclerktoken.o client/libclerktoken.map
+	$(call say,LINK) $(CC) $(filter-out -pie,$(LDFLAGS_ALL)) -shared -Wl,-soname,$(@F) \
+		-Wl,--version-script=client/libclerktoken.map -o $@ $(BUILD)/libclerktoken.o
+	@ln -sf $(@F) $(BUILD)/libclerktoken.so
+
+$(BUILD)/clerk-token: $(call obj,$(CLI)) $(BUILD)/libclerktoken.a
+	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^
+
+$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(CLIENT)) $(BUILD)/daemon.a
+	@mkdir -p $(@D)
+	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST)
+
+$(BUILD)/tests/replay/replay: $(BUILD)/obj/tests/replay/replay.o $(BUILD)/daemon.a
+	@mkdir -p $(@D)
+	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST)
+
+$(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/driver.o $(BUILD)/daemon.a
+	@mkdir -p $(@D)
+	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST)
+
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call obj,$(BENCH_LIB))
+	@mkdir -p $(@D)
+	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ -lcurl -lm
+
+$(BUILD)/bench/scale/scale: $(call obj,$(SCALE)) $(BUILD)/daemon.a
+	@mkdir -p $(@D)
+	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON) -lm
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+# ---------------------------------------------------------------------------------- tests
+
+deps:
+	@tests/deps $(DEPS_CHECK)
+
+deps-bench:
+	@tests/deps $(DEPS_BENCH)
+
+# A second make, so that what `deps` has just installed is seen.
+check: deps
+	+@$(MAKE) --no-print-directory check-built
+
+.PHONY: check-built
+.PHONY: test-bins
+test-bins: all $(UNIT_BINS) $(FUZZ_BINS) $(REPLAY_BIN)
+
+check-built: test-bins
+	@BUILD=$(BUILD) CC="$(CC)" tests/run
+
+demo: deps
+	+@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) tests/demo
+
+asan:
+	+@$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address check
+
+ubsan:
+	+@$(MAKE) --no-print-directory BUILD=build/ubsan SANITIZE=undefined check
+
+lint:
+	@BUILD=$(BUILD) CC="$(CC)" tests/run lint
+
+FUZZ_SECONDS ?= 60
+fuzz:
+	@tests/fuzz/run $(FUZZ_SECONDS)
+
+bench: deps-bench
+	+@$(MAKE) --no-print-directory all $(BENCH_BINS)
+	@BUILD=$(BUILD) bench/run $(BENCH_ARGS)
+
+.PHONY: bench-bins
+bench-bins: $(BENCH_BINS)
+
+# SCALE_SIZE=day: a day with a million sessions, which takes several minutes.
+SCALE_SIZE ?= quick
+.PHONY: scale
+scale: deps-bench
+	+@$(MAKE) --no-print-directory $(BUILD)/bench/scale/scale
+	@mkdir -p $(BUILD)/scale
+	$(BUILD)/bench/scale/scale $(SCALE_SIZE) $(BUILD)/scale
+	gnuplot -e "from='$(BUILD)/scale'" bench/scale/plot.gp
+
+# -------------------------------------------------------------------------------- install
+
+install: all
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
+		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR)/man1
+	install -m 755 $(BUILD)/clerk-tokend $(DESTDIR)$(SBINDIR)/
+	install -m 755 $(BUILD)/clerk-token $(BUILD)/clerk-bapi-sandbox $(DESTDIR)$(BINDIR)/
+	install -m 755 $(BUILD)/libclerktoken.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/
+	ln -sf libclerktoken.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/libclerktoken.so
+	install -m 644 $(BUILD)/libclerktoken.a $(DESTDIR)$(LIBDIR)/
+	install -m 644 client/clerktoken.h $(DESTDIR)$(INCLUDEDIR)/
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's|@VERSION@|$(VERSION)|' client/clerktoken.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/clerktoken.pc
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/clerktoken.pc
+	for unit in systemd/*.service systemd/*.socket; do \
+		sed -e 's|@SBINDIR@|$(SBINDIR)|' $$unit > $(DESTDIR)$(UNITDIR)/$${unit##*/} && \
+		chmod 644 $(DESTDIR)$(UNITDIR)/$${unit##*/} || exit 1; done
+	install -m 644 tests/sandbox/clerk-bapi-sandbox.1 $(DESTDIR)$(MANDIR)/man1/
+
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/clerk-tokend $(DESTDIR)$(BINDIR)/clerk-token \
+		$(DESTDIR)$(BINDIR)/clerk-bapi-sandbox $(DESTDIR)$(LIBDIR)/libclerktoken.so \
+		$(DESTDIR)$(LIBDIR)/libclerktoken.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/libclerktoken.a \
+		$(DESTDIR)$(INCLUDEDIR)/clerktoken.h $(DESTDIR)$(LIBDIR)/pkgconfig/clerktoken.pc \
+		$(DESTDIR)$(UNITDIR)/clerk-tokend.service $(DESTDIR)$(UNITDIR)/clerk-tokend.socket \
+		$(DESTDIR)$(MANDIR)/man1/clerk-bapi-sandbox.1
+
+dist:
+	mkdir -p dist
+	git archive --prefix=clerk-tokend-$(VERSION)/ -o dist/clerk-tokend-$(VERSION).tar.gz HEAD
+
+clean:
+	rm -rf $(BUILD) dist
