@@ -1,16 +1,22 @@
-/* See loop.h. */
+/* See loop.h.
+ *
+ * The timer is a timerfd(2), which counts as the core does, through suspend, and leaves libevent
+ * with no timer of its own while Clerk is not being asked: then a wake costs no look at a clock,
+ * and epoll_wait(2) none either.
+ */
 #include "daemon/sys/loop.h"
 
 #include "base/mem.h"
-#include "daemon/sys/clock.h"
 
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <signal.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #define SIGNALS 3
-#define MAX_SLEEP_MS 30000 /* suspend stops libevent's clock, not ours: wake to look */
+#define NS_PER_MS 1000000
 
 struct loop {
 	struct event_base *base;
@@ -28,9 +34,11 @@ void loop_global_init(void)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop *l = arg;
+	uint64_t expirations;
 
-	(void)fd;
 	(void)what;
+	if (read(fd, &expirations, sizeof(expirations)) < 0)
+		return; /* it was set anew meanwhile */
 	l->armed_at = MONO_NEVER;
 	l->callbacks.timer(l->callbacks.arg);
 }
@@ -43,31 +51,58 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 	l->callbacks.signal(l->callbacks.arg, (int)number);
 }
 
-int loop_new(const struct loop_callbacks *callbacks, struct loop **ret)
+static struct event_base *new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base;
+
+	if (!config)
+		return NULL;
+	/* One thread; and nothing here asks libevent what time it is. */
+	(void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_NO_CACHE_TIME);
+	base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
+}
+
+static int add_timer(struct loop *l)
+{
+	int fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	(void)event_assign(&l->timer, l->base, fd, EV_READ | EV_PERSIST, on_timer, l);
+	return event_add(&l->timer, NULL) < 0 ? -ENOMEM : 0;
+}
+
+static int add_signals(struct loop *l)
 {
 	static const int numbers[SIGNALS] = { SIGTERM, SIGINT, SIGHUP };
-	struct event_config *config = event_config_new();
-	struct loop *l = mem_zalloc(sizeof(*l));
 
-	if (config && l) {
-		(void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK); /* one thread */
-		l->base = event_base_new_with_config(config);
-	}
-	if (config)
-		event_config_free(config);
-	if (!l || !l->base) {
-		mem_free(l);
-		return -ENOMEM;
-	}
-	l->callbacks = *callbacks;
-	l->armed_at = MONO_NEVER;
-	(void)evtimer_assign(&l->timer, l->base, on_timer, l); /* fails for a NULL base only */
 	for (size_t i = 0; i < SIGNALS; i++) {
 		(void)evsignal_assign(&l->signals[i], l->base, numbers[i], on_signal, l);
-		if (evsignal_add(&l->signals[i], NULL) < 0) {
-			loop_free(l);
+		if (evsignal_add(&l->signals[i], NULL) < 0)
 			return -ENOMEM;
-		}
+	}
+	return 0;
+}
+
+int loop_new(const struct loop_callbacks *callbacks, struct loop **ret)
+{
+	struct loop *l = mem_zalloc(sizeof(*l));
+	int result;
+
+	if (!l)
+		return -ENOMEM;
+	l->callbacks = *callbacks;
+	l->armed_at = MONO_NEVER;
+	l->base = new_base();
+	result = l->base ? add_timer(l) : -ENOMEM;
+	if (result == 0)
+		result = add_signals(l);
+	if (result < 0) {
+		loop_free(l);
+		return result;
 	}
 	*ret = l;
 	return 0;
@@ -77,11 +112,15 @@ void loop_free(struct loop *l)
 {
 	if (!l)
 		return;
-	(void)evtimer_del(&l->timer);
+	if (event_initialized(&l->timer)) {
+		(void)event_del(&l->timer);
+		(void)close(event_get_fd(&l->timer));
+	}
 	for (size_t i = 0; i < SIGNALS; i++)
-		if (evsignal_initialized(&l->signals[i]))
-			(void)evsignal_del(&l->signals[i]);
-	event_base_free(l->base);
+		if (event_initialized(&l->signals[i]))
+			(void)event_del(&l->signals[i]);
+	if (l->base)
+		event_base_free(l->base);
 	libevent_global_shutdown();
 	mem_free(l);
 }
@@ -93,20 +132,17 @@ struct event_base *loop_base(struct loop *l)
 
 void loop_arm(struct loop *l, struct mono at)
 {
-	int64_t ms;
-	struct timeval tv;
+	struct itimerspec spec = { 0 }; /* never */
+	int64_t ms = at.ms > 0 ? at.ms : 1;
 
 	if (at.ms == l->armed_at.ms)
 		return;
 	l->armed_at = at;
-	if (at.ms == MONO_NEVER.ms) {
-		(void)evtimer_del(&l->timer);
-		return;
-	}
-	ms = mono_diff_ms(at, clock_boot());
-	ms = ms < 0 ? 0 : ms > MAX_SLEEP_MS ? MAX_SLEEP_MS : ms;
-	tv = (struct timeval){ .tv_sec = ms / MS_PER_S, .tv_usec = ms % MS_PER_S * 1000 };
-	(void)evtimer_add(&l->timer, &tv); /* the heap's room was made when it was first added */
+	if (at.ms != MONO_NEVER.ms)
+		spec.it_value = (struct timespec){ .tv_sec = ms / MS_PER_S,
+						   .tv_nsec = ms % MS_PER_S * NS_PER_MS };
+	/* fails for bad values and strange descriptors only */
+	(void)timerfd_settime(event_get_fd(&l->timer), TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
 int loop_run(struct loop *l)

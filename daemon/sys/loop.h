@@ -15,7 +15,7 @@ struct loop_callbacks {
 /* Once in a process, before loop_new(): libevent uses our allocator. */
 void loop_global_init(void);
 
-/* 0 or -ENOMEM. */
+/* 0 or negative errno. */
 int loop_new(const struct loop_callbacks *callbacks, struct loop **ret);
 void loop_free(struct loop *l);
 
