@@ -16,39 +16,46 @@ static uint64_t load(const char *at)
 	return word;
 }
 
-static unsigned __int128 mix(const uint64_t *key, uint64_t first, uint64_t second)
+static unsigned __int128 mix(const char *key, const char *data)
 {
-	return (unsigned __int128)(first + key[0]) * (second + key[1]);
+	uint64_t first = load(key) + load(data);
+	uint64_t second = load(key + sizeof(uint64_t)) + load(data + sizeof(uint64_t));
+
+	return (unsigned __int128)first * second;
 }
 
-static unsigned __int128 mix_short(const uint64_t *key, struct span data)
+static uint64_t fold(const struct hash_key *key, unsigned __int128 sum, size_t len)
 {
-	uint64_t words[2] = { 0 };
+	sum = (unsigned __int128)key->low * (uint64_t)sum +
+	      (unsigned __int128)key->high * ((uint64_t)(sum >> 64) + len);
+	return (uint64_t)(sum >> 64);
+}
 
-	memcpy(words, data.ptr, data.len);
-	return mix(key, words[0], words[1]);
+/* Out of line: its copy would give the longer ones' road a stack frame. */
+__attribute__((noinline)) static uint64_t hash_short(const struct hash_key *key, struct span data)
+{
+	char padded[PAIR] = { 0 };
+
+	if (data.len == 0)
+		return fold(key, 0, 0);
+	memcpy(padded, data.ptr, data.len);
+	return fold(key, mix((const char *)key->word, padded), data.len);
 }
 
 uint64_t hash_bytes(const struct hash_key *key, struct span data)
 {
-	const char *last;
-	const uint64_t *word = key->word;
-	unsigned __int128 sum;
+	const char *words = (const char *)key->word;
+	unsigned __int128 sum = 0;
+	size_t at = 0;
 
 	assert(data.len <= HASH_MAX_BYTES);
-	if (data.len < PAIR) {
-		sum = data.len ? mix_short(word, data) : 0;
-	} else {
-		last = data.ptr + data.len - PAIR;
-		sum = 0;
-		for (const char *at = data.ptr; at < last; at += PAIR, word += 2)
-			sum += mix(word, load(at), load(at + sizeof(uint64_t)));
-		/* the last pair overlaps the one before where the length is no multiple */
-		sum += mix(word, load(last), load(last + sizeof(uint64_t)));
-	}
-	sum = (unsigned __int128)key->low * (uint64_t)sum +
-	      (unsigned __int128)key->high * ((uint64_t)(sum >> 64) + data.len);
-	return (uint64_t)(sum >> 64);
+	if (data.len < PAIR)
+		return hash_short(key, data);
+	for (; at < data.len - PAIR; at += PAIR)
+		sum += mix(words + at, data.ptr + at);
+	/* the last pair overlaps the one before where the length is no multiple */
+	sum += mix(words + at, data.ptr + data.len - PAIR);
+	return fold(key, sum, data.len);
 }
 
 int map_init(struct map *m, size_t expected)

@@ -135,12 +135,13 @@ static inline __m128i sixteen_digits(uint32_t a, uint32_t b)
 	__m128i fours =
 	    _mm_set_epi32((int)(b % 10000), (int)(b / 10000), (int)(a % 10000), (int)(a / 10000));
 	__m128i hundreds = _mm_srli_epi16(_mm_mulhi_epu16(fours, _mm_set1_epi16(5243)), 3);
-	__m128i ones = _mm_sub_epi16(fours, _mm_mullo_epi16(hundreds, _mm_set1_epi16(100)));
-	__m128i pairs = _mm_or_si128(hundreds, _mm_slli_epi32(ones, 16));
+	__m128i rest = _mm_sub_epi16(fours, _mm_mullo_epi16(hundreds, _mm_set1_epi16(100)));
+	__m128i pairs = _mm_or_si128(hundreds, _mm_slli_epi32(rest, 16));
 	__m128i tens = _mm_mulhi_epu16(pairs, _mm_set1_epi16(6554));
 
-	ones = _mm_sub_epi16(pairs, _mm_mullo_epi16(tens, _mm_set1_epi16(10)));
-	return _mm_or_si128(tens, _mm_slli_epi16(ones, 8));
+	/* tens + ((pairs - tens * 10) << 8), modulo 2^16 */
+	return _mm_sub_epi16(_mm_slli_epi16(pairs, 8),
+			     _mm_mullo_epi16(tens, _mm_set1_epi16(10 * 256 - 1)));
 }
 
 char *format_two(char *to, uint64_t a, struct span between, uint64_t b)

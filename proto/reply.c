@@ -25,11 +25,6 @@ static char *put_name(char *to, const char *name)
 	return put_span(to, span_str(name));
 }
 
-static uint64_t not_negative(int64_t ms)
-{
-	return ms > 0 ? (uint64_t)ms : 0;
-}
-
 /* What stands behind the numbers of a token; a push names no source. */
 enum tail { TAIL_CACHE = SOURCE_CACHE, TAIL_CLERK = SOURCE_CLERK, TAIL_PUSH, TAIL_COUNT };
 
@@ -57,10 +52,9 @@ static char *put_token(char *to, const struct token_view *t, enum tail which)
 {
 	const struct text *tail = &tails[t->state][which];
 
-	to = put_span(to, t->text);
+	to = put(to, t->text.ptr, t->text.len);
 	to = PUT_LITERAL(to, " ttl=");
-	to = format_two(to, not_negative(t->ttl_ms), SPAN_LITERAL(" reuse="),
-			not_negative(t->reuse_ms));
+	to = format_two(to, (uint64_t)t->ttl_ms, SPAN_LITERAL(" reuse="), (uint64_t)t->reuse_ms);
 	memcpy(to, tail->bytes, sizeof(tail->bytes)); /* LINE_OVERHEAD leaves room */
 	return to + tail->len;
 }
@@ -73,7 +67,7 @@ static char *put_error(char *to, const struct reply *r)
 	if (r->retry_ms == RETRY_NEVER)
 		to = PUT_LITERAL(to, "never");
 	else
-		to = format_u64(to, not_negative(r->retry_ms));
+		to = format_u64(to, r->retry_ms > 0 ? (uint64_t)r->retry_ms : 0);
 	*to++ = ' ';
 	return put_span(to, r->text);
 }

@@ -13,7 +13,7 @@ struct token_view {
 	struct span jwt;
 	uint64_t id;	  /* the same for the same token; safe to log */
 	uint64_t exp_s;	  /* the token's own claim, Unix seconds */
-	int64_t ttl_ms;	  /* life left */
+	int64_t ttl_ms;	  /* life left; never negative, nor is `reuse_ms` */
 	int64_t reuse_ms; /* how long a client may hand out its own copy */
 	enum token_state state;
 	enum token_source source;

@@ -12,6 +12,8 @@
 #define EVICTION_SAMPLES 16
 #define EVICTIONS_PER_AGING 16
 #define EVICTION_TRIES 4
+#define CACHE_LINE 64
+#define PREFETCH_LINES 16 /* most of an entry with a usual token, of some 900 bytes */
 
 static_assert(offsetof(struct entry, bytes) <= 88, "there may be a million of them");
 
@@ -76,17 +78,33 @@ struct entry *cache_find(const struct cache *c, const struct key *key)
 	return NULL;
 }
 
-struct entry *cache_find_text(const struct cache *c, struct span text)
+uint64_t cache_hash_text(const struct cache *c, struct span text)
 {
 	const char *space = memchr(text.ptr, ' ', text.len);
 	size_t session_len = space ? (size_t)(space - text.ptr) : 0;
-	struct map_node *n;
+	uint64_t hash;
 
 	if (session_len == 0 || session_len > WIRE_NAME_MAX)
-		return NULL;
-	n = map_chain(&c->map, hash_session(c, span_of(text.ptr, session_len)));
-	for (; n; n = n->next) {
+		return 0;
+	hash = hash_session(c, span_of(text.ptr, session_len));
+	__builtin_prefetch(&c->map.buckets[hash & c->map.mask]);
+	return hash;
+}
+
+void cache_prefetch(const struct cache *c, uint64_t hash)
+{
+	const char *entry = (const char *)map_chain(&c->map, hash);
+
+#pragma GCC unroll 16
+	for (size_t line = 0; line < PREFETCH_LINES; line++)
+		__builtin_prefetch(entry + line * CACHE_LINE);
+}
+
+struct entry *cache_find_text(const struct cache *c, struct span text, uint64_t hash)
+{
+	for (struct map_node *n = map_chain(&c->map, hash); n; n = n->next) {
 		struct entry *e = container_of(n, struct entry, chain);
+
 		if (e->key_len == text.len && e->expires_in_s == 0 &&
 		    memcmp(e->bytes, text.ptr, text.len) == 0)
 			return e;

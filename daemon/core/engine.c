@@ -192,10 +192,21 @@ static bool get_cached(struct engine *e, struct mono now, struct entry *entry,
 	return true;
 }
 
-/* What is in the cache was checked when it came in, so an unchecked text that is found is a key. */
-bool engine_lookup(struct engine *e, struct mono now, struct span args, struct token_view *ret)
+uint64_t engine_hash(const struct engine *e, struct span args)
 {
-	struct entry *entry = cache_find_text(&e->cache, args);
+	return cache_hash_text(&e->cache, args);
+}
+
+void engine_prefetch(const struct engine *e, uint64_t hash)
+{
+	cache_prefetch(&e->cache, hash);
+}
+
+/* What is in the cache was checked when it came in, so an unchecked text that is found is a key. */
+bool engine_lookup(struct engine *e, struct mono now, struct span args, uint64_t hash,
+		   struct token_view *ret)
+{
+	struct entry *entry = cache_find_text(&e->cache, args, hash);
 	int64_t ttl_ms;
 
 	if (!entry || !entry->token_len || entry->flags & ENTRY_FAILING)

@@ -94,8 +94,12 @@ enum submission engine_submit(struct engine *e, struct mono now, struct client *
 			      struct reply *ret_reply, struct waiter **ret_waiter);
 
 /* The answer to a GET without options, if a fresh token is in memory: `args` is the text behind
- * "GET ", as it came. False: it is to be parsed and submitted. No effects. */
-bool engine_lookup(struct engine *e, struct mono now, struct span args, struct token_view *ret);
+ * "GET ", as it came, `hash` what engine_hash() said of it. False: it is to be parsed and
+ * submitted. No effects. See cache_find_text() for the steps. */
+uint64_t engine_hash(const struct engine *e, struct span args);
+void engine_prefetch(const struct engine *e, uint64_t hash);
+bool engine_lookup(struct engine *e, struct mono now, struct span args, uint64_t hash,
+		   struct token_view *ret);
 
 /* Nobody waits for that answer any more; the fetch goes on. Effects. */
 void engine_abandon(struct engine *e, struct waiter *waiter);

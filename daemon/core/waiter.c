@@ -55,7 +55,7 @@ struct token_view entry_view(const struct entry *entry, struct mono now, enum to
 
 	return (struct token_view){
 		.text = entry_token_text(entry),
-		.ttl_ms = ttl_ms,
+		.ttl_ms = ttl_ms > 0 ? ttl_ms : 0,
 		.reuse_ms = reuse_ms > 0 ? reuse_ms : 0,
 		.state = failing	? TOKEN_STALE
 			 : reuse_ms > 0 ? TOKEN_FRESH

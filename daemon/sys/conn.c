@@ -4,9 +4,8 @@
 #include "base/mem.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/peer.h"
-#include "proto/frame.h"
+#include "daemon/sys/requests.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,7 +14,7 @@
 #define WRITE_TIMEOUT_MS 30000 /* for a client to read anything */
 #define DISCARD_READS 16
 
-static struct buf *conn_out(struct conn *conn)
+struct buf *conn_out(struct conn *conn)
 {
 	bool direct = conn == conn->owner->current && buf_len(&conn->out) == 0;
 
@@ -34,12 +33,19 @@ void conn_kill(struct conn *conn)
 	conn_dirty(conn);
 }
 
-/* Bytes that wait for the client. */
-static size_t waiting(const struct conn *conn)
+size_t conn_waiting(const struct conn *conn)
 {
 	size_t shared = conn == conn->owner->current ? buf_len(&conn->owner->out) : 0;
 
 	return buf_len(&conn->out) + shared + conn->held;
+}
+
+bool conn_write(struct conn *conn, const struct reply *reply)
+{
+	if (reply_write(conn_out(conn), reply) == 0)
+		return true;
+	conn_kill(conn); /* no memory for an answer: better none than a wrong one */
+	return false;
 }
 
 /* Keeps the sum of what waits. */
@@ -55,219 +61,7 @@ static void count_buffered(struct conn *conn)
 static bool is_quiet(const struct conn *conn)
 {
 	return conn->state == CONN_OPEN && conn->pending_count == 0 && conn->events == EV_READ &&
-	       !conn->in.ptr && !conn->out.ptr && list_is_empty(&conn->dirty_node);
-}
-
-/* How many more requests may be taken: a largest reply to each fits beside all that is promised. */
-static size_t room(const struct conn *conn)
-{
-	size_t max_reply = conn->owner->max_reply;
-	size_t promised = waiting(conn) + conn->pending_count * max_reply;
-	size_t fit = promised < CONN_OUT_MAX ? (CONN_OUT_MAX - promised) / max_reply : 0;
-	size_t slots =
-	    conn->pending_count < CONN_MAX_PENDING ? CONN_MAX_PENDING - conn->pending_count : 0;
-
-	if (conn->owner->buffered > CONN_ALL_OUT_MAX && waiting(conn) > 0)
-		return 0;
-	return fit < slots ? fit : slots;
-}
-
-static bool write_reply(struct conn *conn, const struct reply *reply)
-{
-	if (reply_write(conn_out(conn), reply) == 0)
-		return true;
-	conn_kill(conn); /* no memory for an answer: better none than a wrong one */
-	return false;
-}
-
-static void pending_free(struct pending *p)
-{
-	list_unlink(&p->node);
-	p->conn->pending_count--;
-	p->conn->untagged -= p->tag_len == 0;
-	buf_deinit(&p->held);
-	mem_free(p);
-}
-
-static struct pending *pending_new(struct conn *conn, struct span tag)
-{
-	struct pending *p = mem_alloc(sizeof(*p));
-
-	if (!p)
-		return NULL;
-	*p = (struct pending){ .conn = conn,
-			       .tag_len = tag.len,
-			       .held = BUF_INIT(conn->owner->max_reply) };
-	if (tag.len)
-		memcpy(p->tag, tag.ptr, tag.len);
-	list_append(&conn->pendings, &p->node);
-	conn->pending_count++;
-	conn->untagged += tag.len == 0;
-	return p;
-}
-
-/* Lets go what was held back by an untagged request that is answered now. */
-static void release_held(struct conn *conn)
-{
-	list_for_each_safe (it, &conn->pendings) {
-		struct pending *p = container_of(it, struct pending, node);
-		struct span held = buf_span(&p->held);
-
-		if (p->tag_len)
-			continue;
-		if (p->waiter)
-			return;
-		if (buf_append(conn_out(conn), held.ptr, held.len) < 0)
-			conn_kill(conn);
-		conn->held -= (uint32_t)held.len;
-		pending_free(p);
-	}
-}
-
-static bool is_first_untagged(const struct pending *p)
-{
-	list_for_each (it, &p->conn->pendings) {
-		const struct pending *other = container_of(it, struct pending, node);
-
-		if (other->tag_len == 0)
-			return other == p;
-	}
-	return true;
-}
-
-static void hold(struct pending *p, const struct reply *reply)
-{
-	if (reply_write(&p->held, reply) < 0)
-		conn_kill(p->conn);
-	p->conn->held += (uint32_t)buf_len(&p->held);
-}
-
-void conn_answer(struct pending *p, const struct reply *reply)
-{
-	struct conn *conn = p->conn;
-	struct reply tagged = *reply;
-
-	p->waiter = NULL;
-	tagged.tag = span_of(p->tag, p->tag_len);
-	conn_dirty(conn);
-	if (p->tag_len == 0 && !is_first_untagged(p)) {
-		hold(p, &tagged);
-		return;
-	}
-	(void)write_reply(conn, &tagged);
-	pending_free(p);
-	release_held(conn);
-}
-
-/* The answer to a request that did not have to wait; behind an untagged one that does, it waits
- * with it. */
-static void answer_now(struct conn *conn, const struct reply *reply)
-{
-	struct pending *p;
-
-	if (reply->tag.len || conn->untagged == 0) {
-		(void)write_reply(conn, reply);
-		return;
-	}
-	p = pending_new(conn, SPAN_NONE);
-	if (p)
-		hold(p, reply);
-	else
-		conn_kill(conn);
-}
-
-static void update_tracking(struct conn *conn)
-{
-	if (conn->client.tracks && list_is_empty(&conn->track_node))
-		list_append(&conn->owner->trackers, &conn->track_node);
-	else if (!conn->client.tracks)
-		list_unlink(&conn->track_node);
-}
-
-static void submit(struct conn *conn, struct mono now, const struct request *request)
-{
-	struct conns *c = conn->owner;
-	struct waiter *waiter;
-	struct pending *p;
-	struct reply reply;
-
-	if (engine_submit(c->engine, now, &conn->client, request, &c->stats, &reply, &waiter) ==
-	    SUBMIT_REPLIED) {
-		reply.tag = request->tag;
-		answer_now(conn, &reply);
-		if (request->verb == VERB_TRACK)
-			update_tracking(conn);
-	} else if ((p = pending_new(conn, request->tag))) {
-		p->waiter = waiter;
-		waiter->cookie = p;
-	} else {
-		engine_abandon(c->engine, waiter);
-		conn_kill(conn);
-	}
-	if (engine_has_effects(c->engine))
-		c->callbacks.drain(c->callbacks.arg);
-}
-
-static void refuse(struct conn *conn, struct span tag, const struct request_error *error)
-{
-	struct reply reply = reply_error(error->code, RETRY_NEVER, error->text);
-
-	reply.tag = tag;
-	answer_now(conn, &reply);
-	if (error->close)
-		conn->state = CONN_DRAINING;
-}
-
-/* True if the line is a GET whose answer lies ready, which is most of them. */
-static bool answer_at_once(struct conn *conn, struct mono now, struct span line)
-{
-	static const char get[] = { 'G', 'E', 'T', ' ' };
-	struct token_view token;
-
-	if (line.len <= sizeof(get) || memcmp(line.ptr, get, sizeof(get)) != 0 || conn->untagged ||
-	    !engine_lookup(conn->owner->engine, now,
-			   span_of(line.ptr + sizeof(get), line.len - sizeof(get)), &token))
-		return false;
-	if (reply_write_token(conn_out(conn), &token) < 0)
-		conn_kill(conn); /* no memory for an answer: better none than a wrong one */
-	return true;
-}
-
-/* Kept out of the loop of those, whose registers it would take. */
-__attribute__((noinline)) static void take_request(struct conn *conn, struct mono now,
-						   struct span line)
-{
-	struct request request;
-	struct request_error error;
-
-	conn->owner->stirred = true;
-	if (request_parse(line, &request, &error) < 0)
-		refuse(conn, request.tag, &error);
-	else
-		submit(conn, now, &request);
-}
-
-/* Takes requests off the input while there is room for their answers. False when it stopped for
- * another reason than the end of the input. */
-static bool take_lines(struct conn *conn, struct mono now, struct span *input)
-{
-	static const struct request_error too_long = { CODE_TOO_LONG, NULL, true };
-	struct span line;
-
-	bool owes = conn->pending_count || conn->out.ptr;
-	size_t lines = owes ? room(conn) : conn->owner->room;
-
-	for (; lines && conn->state == CONN_OPEN; lines--) {
-		enum frame_result result = frame_next(input, WIRE_REQUEST_MAX, &line);
-
-		if (result == FRAME_INCOMPLETE)
-			return true;
-		if (result == FRAME_TOO_LONG)
-			refuse(conn, SPAN_NONE, &too_long);
-		else if (!answer_at_once(conn, now, line))
-			take_request(conn, now, line);
-	}
-	return false;
+	       !conn->unread && !conn->in.ptr && !conn->out.ptr && list_is_empty(&conn->dirty_node);
 }
 
 /* Sends from `from`. 0, 1 where the socket is full, or negative errno. */
@@ -321,14 +115,14 @@ static void write_news(struct conn *conn, struct mono now)
 	struct list *first;
 	struct reply push;
 
-	while (conn->state != CONN_DEAD && conn->untagged == 0 && waiting(conn) == 0 &&
+	while (conn->state != CONN_DEAD && conn->untagged == 0 && conn_waiting(conn) == 0 &&
 	       (first = list_first(&conn->news))) {
 		struct watch *watch = container_of(first, struct watch, effect_node);
 
 		list_unlink(first);
 		if (!engine_watch_read(e, now, watch, &push))
 			continue;
-		if (write_reply(conn, &push))
+		if (conn_write(conn, &push))
 			flush(conn);
 		if (push.type == PUSH_GONE)
 			engine_watch_end(e, watch);
@@ -356,16 +150,18 @@ static void set_timeout(struct conn *conn, struct mono now)
 			 mono_add_ms(now, blocked ? WRITE_TIMEOUT_MS : LINE_TIMEOUT_MS));
 }
 
+/* Edges, not levels: epoll(7) then need not look again at each socket that it has reported. What
+ * was there before comes as an edge too. */
 static void wait_for(struct conn *conn, short events)
 {
 	evutil_socket_t fd = conn->event.ev_fd;
+	int flags = events | (events & EV_READ ? EV_CLOSED : 0) | EV_PERSIST | EV_ET;
 
 	if (events == conn->events)
 		return;
 	(void)event_del(&conn->event); /* it may be active though it waits for nothing */
 	conn->events = (uint8_t)events;
-	(void)event_assign(&conn->event, conn->owner->base, fd, (short)(events | EV_PERSIST),
-			   on_event, conn);
+	(void)event_assign(&conn->event, conn->owner->base, fd, (short)flags, on_event, conn);
 	if (events && event_add(&conn->event, NULL) < 0)
 		conn_kill(conn);
 }
@@ -373,14 +169,14 @@ static void wait_for(struct conn *conn, short events)
 /* The one place that decides what a connection waits for. */
 static void rearm(struct conn *conn, struct mono now)
 {
-	bool takes = conn->state == CONN_OPEN && room(conn) > 0;
+	bool takes = conn->state == CONN_OPEN && requests_room(conn) > 0;
 	bool writes = buf_len(&conn->out) > 0;
 
 	set_timeout(conn, now);
 	count_buffered(conn);
 	wait_for(conn,
 		 (short)((takes && !conn->has_lines ? EV_READ : 0) | (writes ? EV_WRITE : 0)));
-	if (takes && conn->has_lines)
+	if (takes && (conn->has_lines || conn->unread))
 		event_active(&conn->event, EV_READ, 0); /* in its turn; the others first */
 }
 
@@ -400,7 +196,7 @@ static void work(struct conn *conn, struct mono now, size_t kept, size_t len)
 	struct span input = span_of(c->in, len);
 
 	c->current = conn;
-	conn->has_lines = !take_lines(conn, now, &input);
+	conn->has_lines = !requests_take(conn, now, &input);
 	flush(conn);
 	c->current = NULL;
 	if (input.len < len && conn->timeout.slot != HEAP_NOWHERE)
@@ -411,7 +207,7 @@ static void work(struct conn *conn, struct mono now, size_t kept, size_t len)
 		conn_dirty(conn);
 }
 
-static void conn_read(struct conn *conn, struct mono now)
+static void conn_read(struct conn *conn, struct mono now, bool closed)
 {
 	struct conns *c = conn->owner;
 	size_t kept = buf_len(&conn->in);
@@ -424,6 +220,7 @@ static void conn_read(struct conn *conn, struct mono now)
 		return;
 	}
 	n = recv(conn->event.ev_fd, c->in + kept, CONN_READ_SIZE, MSG_DONTWAIT);
+	conn->unread = n == CONN_READ_SIZE || (n > 0 && closed) || (n < 0 && errno == EINTR);
 	if (n > 0) {
 		work(conn, now, kept, kept + (size_t)n);
 	} else if (n == 0) {
@@ -444,8 +241,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	c->stirred = false;
 	if (what & EV_WRITE)
 		conn_dirty(conn);
-	if (what & EV_READ && conn->state == CONN_OPEN)
-		conn_read(conn, now);
+	if (what & (EV_READ | EV_CLOSED) && conn->state == CONN_OPEN)
+		conn_read(conn, now, what & EV_CLOSED);
 	if (!c->stirred && is_quiet(conn))
 		return; /* hits only: no deadline has changed, nobody else is concerned */
 	if (list_is_empty(&conn->dirty_node))
@@ -465,13 +262,7 @@ void conn_free(struct conn *conn)
 {
 	struct conns *c = conn->owner;
 
-	list_for_each_safe (it, &conn->pendings) {
-		struct pending *p = container_of(it, struct pending, node);
-
-		if (p->waiter)
-			engine_abandon(c->engine, p->waiter);
-		pending_free(p);
-	}
+	requests_abandon(conn);
 	engine_client_deinit(c->engine, &conn->client);
 	discard_input(conn);
 	(void)event_del(&conn->event);
@@ -542,8 +333,8 @@ void conn_push(struct conn *conn, const struct reply *push)
 {
 	conn_dirty(conn);
 	/* One that doesn't read loses its connection, and with it must forget all. */
-	if (waiting(conn) > CONN_OUT_MAX)
+	if (conn_waiting(conn) > CONN_OUT_MAX)
 		conn_kill(conn);
 	else if (conn->state != CONN_DEAD)
-		(void)write_reply(conn, push);
+		(void)conn_write(conn, push);
 }

@@ -4,9 +4,6 @@
  *          DRAINING no more is read (the client said so, or sent what can't be followed): what was
  *                   asked is answered, then it is closed
  *          DEAD     closed as soon as nobody is in the middle of using it
- *
- * Untagged replies leave in the order of their requests: one that is ready too early is held by
- * its `struct pending`. A tagged one leaves at once.
  */
 #pragma once
 
@@ -48,16 +45,7 @@ struct conn {
 	uint8_t state;	/* enum conn_state */
 	uint8_t events; /* EV_READ, EV_WRITE: what `event` waits for */
 	bool has_lines; /* `in` may hold whole lines, to be taken before more is read */
-};
-
-/* A request that can't be answered yet, or whose answer can't leave yet. */
-struct pending {
-	struct list node;
-	struct conn *conn;
-	struct waiter *waiter; /* NULL: answered, in `held` */
-	struct buf held;
-	size_t tag_len; /* 0: no tag */
-	char tag[WIRE_TAG_MAX];
+	bool unread;	/* more may have come than was read, and no event will tell */
 };
 
 struct conns {
@@ -90,8 +78,15 @@ void conn_kill(struct conn *conn);
 /* Writes what waits, closes it if it is over, and decides what it waits for. */
 void conn_settle(struct conn *conn, struct mono now);
 
-/* The answer to a request that waited. */
-void conn_answer(struct pending *p, const struct reply *reply);
+/* Where its replies go: straight to the buffer that is sent at the end of this wake, while nothing
+ * of its own waits. */
+struct buf *conn_out(struct conn *conn);
+
+/* Bytes that wait for the client. */
+size_t conn_waiting(const struct conn *conn);
+
+/* Appends a reply; false, and the connection is dead, if there was no memory. */
+bool conn_write(struct conn *conn, const struct reply *reply);
 
 /* Tells it of a drop. */
 void conn_push(struct conn *conn, const struct reply *push);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "daemon/sys/conn.h"
 #include "daemon/sys/log.h"
+#include "daemon/sys/requests.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -57,7 +58,7 @@ void conns_effect(struct conns *c, const struct effect *effect)
 
 	switch (effect->type) {
 	case EFFECT_REPLY:
-		conn_answer(effect->cookie, &effect->reply);
+		requests_answer(effect->cookie, &effect->reply);
 		break;
 	case EFFECT_PUSH:
 		conn = container_of(effect->watch->client, struct conn, client);

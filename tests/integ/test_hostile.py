@@ -243,6 +243,9 @@ class MalformedTest(HostileCase):
             with self.subTest(data=data[:30]):
                 self.assert_closes(data, "too_long")
 
+    def test_what_closes_is_the_last_word(self):
+        self.assert_closes(b"\x01\n" + b"x" * 5000, "bad_request")
+
     def test_half_a_line_and_the_end(self):
         with self.served.connect() as conn:
             conn.send("GET sess_1 hasura")
@@ -281,6 +284,24 @@ class OrderTest(HostileCase):
         for _ in range(1000):
             self.assertEqual(harness.Reply(conn.line()).src, "cache")
         conn.expect_eof()
+
+    def test_as_much_as_one_read_takes(self):
+        """Exactly so much, twice so much: what is left is found without being told of."""
+        conn = self.connect(self.served)
+        for count in (1024, 2048, 4096):
+            with self.subTest(bytes=count * 16):
+                conn.send(b"#123456789 PING\n" * count)
+                for _ in range(count):
+                    self.assertEqual(conn.line(), "#123456789 OK pong")
+
+    def test_what_one_changes_holds_for_those_behind_it(self):
+        """Though all are looked up together."""
+        conn = self.connect(self.served)
+        conn.send(f"{HOT}\nDROP sess_hot hasura\n{HOT}\n{HOT}\n")
+        self.assertEqual(harness.Reply(conn.line()).src, "cache")
+        self.assertEqual(conn.line(), "OK dropped=1")
+        self.assertEqual(harness.Reply(conn.line()).src, "clerk")
+        self.assertTrue(harness.Reply(conn.line()).ok)
 
     def test_more_that_wait_than_may(self):
         """Past the bound it reads no more until answers have left, then goes on."""

@@ -45,7 +45,7 @@ static void test_write_token(void **state)
 	r.tag = SPAN_LITERAL("7");
 	r.token.source = SOURCE_CLERK;
 	r.token.state = TOKEN_STALE;
-	r.token.ttl_ms = r.token.reuse_ms = -5;
+	r.token.ttl_ms = r.token.reuse_ms = 0;
 	assert_written(&r, "#7 OK " JWT " id=0123456789abcdef exp=1800000000 ttl=0 reuse=0"
 			   " state=stale src=clerk\n");
 	r.token.state = TOKEN_DUE;

@@ -1,0 +1,272 @@
+/* See requests.h. */
+#include "daemon/sys/requests.h"
+
+#include "base/mem.h"
+#include "daemon/sys/conn.h"
+#include "proto/frame.h"
+
+#define BATCH 16 /* lines that are taken off the input together */
+
+size_t requests_room(const struct conn *conn)
+{
+	size_t max_reply = conn->owner->max_reply;
+	size_t promised = conn_waiting(conn) + conn->pending_count * max_reply;
+	size_t fit = promised < CONN_OUT_MAX ? (CONN_OUT_MAX - promised) / max_reply : 0;
+	size_t slots =
+	    conn->pending_count < CONN_MAX_PENDING ? CONN_MAX_PENDING - conn->pending_count : 0;
+
+	if (conn->owner->buffered > CONN_ALL_OUT_MAX && conn_waiting(conn) > 0)
+		return 0;
+	return fit < slots ? fit : slots;
+}
+
+static void pending_free(struct pending *p)
+{
+	list_unlink(&p->node);
+	p->conn->pending_count--;
+	p->conn->untagged -= p->tag_len == 0;
+	buf_deinit(&p->held);
+	mem_free(p);
+}
+
+static struct pending *pending_new(struct conn *conn, struct span tag)
+{
+	struct pending *p = mem_alloc(sizeof(*p));
+
+	if (!p)
+		return NULL;
+	*p = (struct pending){ .conn = conn,
+			       .tag_len = tag.len,
+			       .held = BUF_INIT(conn->owner->max_reply) };
+	if (tag.len)
+		memcpy(p->tag, tag.ptr, tag.len);
+	list_append(&conn->pendings, &p->node);
+	conn->pending_count++;
+	conn->untagged += tag.len == 0;
+	return p;
+}
+
+/* Lets go what was held back by an untagged request that is answered now. */
+static void release_held(struct conn *conn)
+{
+	list_for_each_safe (it, &conn->pendings) {
+		struct pending *p = container_of(it, struct pending, node);
+		struct span held = buf_span(&p->held);
+
+		if (p->tag_len)
+			continue;
+		if (p->waiter)
+			return;
+		if (buf_append(conn_out(conn), held.ptr, held.len) < 0)
+			conn_kill(conn);
+		conn->held -= (uint32_t)held.len;
+		pending_free(p);
+	}
+}
+
+static bool is_first_untagged(const struct pending *p)
+{
+	list_for_each (it, &p->conn->pendings) {
+		const struct pending *other = container_of(it, struct pending, node);
+
+		if (other->tag_len == 0)
+			return other == p;
+	}
+	return true;
+}
+
+static void hold(struct pending *p, const struct reply *reply)
+{
+	if (reply_write(&p->held, reply) < 0)
+		conn_kill(p->conn);
+	p->conn->held += (uint32_t)buf_len(&p->held);
+}
+
+void requests_answer(struct pending *p, const struct reply *reply)
+{
+	struct conn *conn = p->conn;
+	struct reply tagged = *reply;
+
+	p->waiter = NULL;
+	tagged.tag = span_of(p->tag, p->tag_len);
+	conn_dirty(conn);
+	if (p->tag_len == 0 && !is_first_untagged(p)) {
+		hold(p, &tagged);
+		return;
+	}
+	(void)conn_write(conn, &tagged);
+	pending_free(p);
+	release_held(conn);
+}
+
+/* The answer to a request that did not have to wait; behind an untagged one that does, it waits
+ * with it. */
+static void answer_now(struct conn *conn, const struct reply *reply)
+{
+	struct pending *p;
+
+	if (reply->tag.len || conn->untagged == 0) {
+		(void)conn_write(conn, reply);
+		return;
+	}
+	p = pending_new(conn, SPAN_NONE);
+	if (p)
+		hold(p, reply);
+	else
+		conn_kill(conn);
+}
+
+static void update_tracking(struct conn *conn)
+{
+	if (conn->client.tracks && list_is_empty(&conn->track_node))
+		list_append(&conn->owner->trackers, &conn->track_node);
+	else if (!conn->client.tracks)
+		list_unlink(&conn->track_node);
+}
+
+static void submit(struct conn *conn, struct mono now, const struct request *request)
+{
+	struct conns *c = conn->owner;
+	struct waiter *waiter;
+	struct pending *p;
+	struct reply reply;
+
+	if (engine_submit(c->engine, now, &conn->client, request, &c->stats, &reply, &waiter) ==
+	    SUBMIT_REPLIED) {
+		reply.tag = request->tag;
+		answer_now(conn, &reply);
+		if (request->verb == VERB_TRACK)
+			update_tracking(conn);
+	} else if ((p = pending_new(conn, request->tag))) {
+		p->waiter = waiter;
+		waiter->cookie = p;
+	} else {
+		engine_abandon(c->engine, waiter);
+		conn_kill(conn);
+	}
+	if (engine_has_effects(c->engine))
+		c->callbacks.drain(c->callbacks.arg);
+}
+
+static void refuse(struct conn *conn, struct span tag, const struct request_error *error)
+{
+	struct reply reply = reply_error(error->code, RETRY_NEVER, error->text);
+
+	reply.tag = tag;
+	answer_now(conn, &reply);
+	if (error->close)
+		conn->state = CONN_DRAINING;
+}
+
+/* A line, and the hash of what it asks for; 0: it is no GET. */
+struct ask {
+	struct span line;
+	uint64_t hash;
+};
+
+static const char get_verb[] = { 'G', 'E', 'T', ' ' };
+
+static struct span get_args(struct span line)
+{
+	return span_of(line.ptr + sizeof(get_verb), line.len - sizeof(get_verb));
+}
+
+static uint64_t look_ahead(const struct engine *engine, struct span line)
+{
+	if (line.len <= sizeof(get_verb) || memcmp(line.ptr, get_verb, sizeof(get_verb)) != 0)
+		return 0;
+	return engine_hash(engine, get_args(line));
+}
+
+/* Answers GETs while their answers lie ready, which is most of the time. Returns how many. Kept to
+ * itself for the registers, as take_request() is. */
+__attribute__((noinline)) static size_t answer_hits(struct conn *conn, struct mono now,
+						    const struct ask asks[], size_t n)
+{
+	struct engine *engine = conn->owner->engine;
+	struct buf *out = conn_out(conn);
+	struct token_view token;
+	size_t i;
+
+	if (conn->untagged)
+		return 0;
+	for (i = 0; i < n && asks[i].hash; i++) {
+		if (!engine_lookup(engine, now, get_args(asks[i].line), asks[i].hash, &token))
+			break;
+		if (reply_write_token(out, &token) < 0) {
+			conn_kill(conn); /* no memory for an answer: better none than a wrong one */
+			break;
+		}
+	}
+	return i;
+}
+
+__attribute__((noinline)) static void take_request(struct conn *conn, struct mono now,
+						   struct span line)
+{
+	struct request request;
+	struct request_error error;
+
+	conn->owner->stirred = true;
+	if (request_parse(line, &request, &error) < 0)
+		refuse(conn, request.tag, &error);
+	else
+		submit(conn, now, &request);
+}
+
+/* Takes up to `max` lines off the input. What their answers need is then on its way from memory,
+ * for all of them at the same time. */
+static enum frame_result take_batch(const struct engine *engine, struct span *input, size_t max,
+				    struct ask asks[], size_t *ret_n)
+{
+	enum frame_result result = FRAME_LINE;
+	struct span rest = *input;
+	size_t n;
+
+	for (n = 0; n < max; n++) {
+		result = frame_next(&rest, WIRE_REQUEST_MAX, &asks[n].line);
+		if (result != FRAME_LINE)
+			break;
+		asks[n].hash = look_ahead(engine, asks[n].line);
+	}
+	for (size_t i = 0; n > 1 && i < n; i++)
+		engine_prefetch(engine, asks[i].hash);
+	*input = rest;
+	*ret_n = n;
+	return result;
+}
+
+bool requests_take(struct conn *conn, struct mono now, struct span *input)
+{
+	static const struct request_error too_long = { CODE_TOO_LONG, NULL, true };
+	bool owes = conn->pending_count || conn->out.ptr;
+	size_t lines = owes ? requests_room(conn) : conn->owner->room;
+	struct ask asks[BATCH];
+	enum frame_result result;
+	size_t n;
+
+	do {
+		result =
+		    take_batch(conn->owner->engine, input, lines < BATCH ? lines : BATCH, asks, &n);
+		for (size_t i = 0; i < n && conn->state == CONN_OPEN; i++) {
+			i += answer_hits(conn, now, &asks[i], n - i);
+			if (i < n && conn->state == CONN_OPEN)
+				take_request(conn, now, asks[i].line);
+		}
+		lines -= n;
+	} while (result == FRAME_LINE && lines && conn->state == CONN_OPEN);
+	if (result == FRAME_TOO_LONG && conn->state == CONN_OPEN)
+		refuse(conn, SPAN_NONE, &too_long);
+	return result == FRAME_INCOMPLETE;
+}
+
+void requests_abandon(struct conn *conn)
+{
+	list_for_each_safe (it, &conn->pendings) {
+		struct pending *p = container_of(it, struct pending, node);
+
+		if (p->waiter)
+			engine_abandon(conn->owner->engine, p->waiter);
+		pending_free(p);
+	}
+}

@@ -1,0 +1,34 @@
+/* A connection's requests: from the lines that came to the answers that go.
+ *
+ * Untagged replies leave in the order of their requests: one that is ready too early is held by
+ * its `struct pending`. A tagged one leaves at once.
+ *
+ * Lines that came together are looked up together, in steps (see cache_find_text()): most of the
+ * time that a hit takes is spent waiting for memory, and so they wait for it at the same time.
+ */
+#pragma once
+
+#include "daemon/sys/conn.h"
+
+/* A request that can't be answered yet, or whose answer can't leave yet. */
+struct pending {
+	struct list node;
+	struct conn *conn;
+	struct waiter *waiter; /* NULL: answered, in `held` */
+	struct buf held;
+	size_t tag_len; /* 0: no tag */
+	char tag[WIRE_TAG_MAX];
+};
+
+/* How many more may be taken: a largest reply to each fits beside all that is promised. */
+size_t requests_room(const struct conn *conn);
+
+/* Takes requests off the input while there is room for their answers. False when it stopped for
+ * another reason than the end of the input. */
+bool requests_take(struct conn *conn, struct mono now, struct span *input);
+
+/* The answer to a request that waited. */
+void requests_answer(struct pending *p, const struct reply *reply);
+
+/* Nobody waits for the answers any more. */
+void requests_abandon(struct conn *conn);
