@@ -264,6 +264,13 @@ static void on_accept(void *arg, int fd)
 	conns_settle(app->conns, clock_boot());
 }
 
+static void on_turn(void *arg)
+{
+	struct app *app = arg;
+
+	conns_take_turns(app->conns);
+}
+
 static void on_timer(void *arg)
 {
 	struct app *app = arg;
@@ -418,7 +425,7 @@ static int listen_to_clients(struct app *app)
 
 static int build(struct app *app)
 {
-	const struct loop_callbacks loop = { on_timer, on_signal, app };
+	const struct loop_callbacks loop = { on_timer, on_signal, on_turn, app };
 	const struct conns_callbacks conns = { drain, settled, app };
 	const struct upstream_config upstream = upstream_config(&app->config);
 	struct engine_config engine;

@@ -98,6 +98,8 @@ void cache_prefetch(const struct cache *c, uint64_t hash)
 #pragma GCC unroll 16
 	for (size_t line = 0; line < PREFETCH_LINES; line++)
 		__builtin_prefetch(entry + line * CACHE_LINE);
+	/* gcc takes what only prefetches for a pure function, and drops calls of it */
+	__asm__ volatile("");
 }
 
 struct entry *cache_find_text(const struct cache *c, struct span text, uint64_t hash)

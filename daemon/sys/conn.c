@@ -12,7 +12,7 @@
 
 #define LINE_TIMEOUT_MS 10000  /* for the rest of a line */
 #define WRITE_TIMEOUT_MS 30000 /* for a client to read anything */
-#define DISCARD_READS 16
+#define DISCARD_READS 64
 
 struct buf *conn_out(struct conn *conn)
 {
@@ -23,6 +23,7 @@ struct buf *conn_out(struct conn *conn)
 
 void conn_dirty(struct conn *conn)
 {
+	conn->owner->stirred = true;
 	if (list_is_empty(&conn->dirty_node))
 		list_append(&conn->owner->dirty, &conn->dirty_node);
 }
@@ -65,7 +66,7 @@ static bool is_quiet(const struct conn *conn)
 }
 
 /* Sends from `from`. 0, 1 where the socket is full, or negative errno. */
-static int send_some(struct conn *conn, struct buf *from)
+static inline int send_some(struct conn *conn, struct buf *from)
 {
 	ssize_t n = send(conn->event.ev_fd, from->ptr + from->start, buf_len(from),
 			 MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -188,45 +189,68 @@ static void keep_rest(struct conn *conn, struct span rest)
 	buf_trim(&conn->in);
 }
 
-/* Works on what has come: `len` bytes in the shared buffer, the first `kept` of them the
- * connection's own from before. */
-static void work(struct conn *conn, struct mono now, size_t kept, size_t len)
+void conn_take_turn(struct conn *conn, struct mono now, struct turn *turn)
 {
 	struct conns *c = conn->owner;
-	struct span input = span_of(c->in, len);
+	bool whole = turn->n > 0;
 
+	conn->has_turn = false;
 	c->current = conn;
-	conn->has_lines = !requests_take(conn, now, &input);
+	conn->has_lines = !requests_take(conn, now, turn);
 	flush(conn);
 	c->current = NULL;
-	if (input.len < len && conn->timeout.slot != HEAP_NOWHERE)
+	if (whole && conn->timeout.slot != HEAP_NOWHERE)
 		heap_remove(&c->timeouts, &conn->timeout); /* a line was whole in time */
-	if (kept || input.len)
-		keep_rest(conn, input);
+	if (conn->in.ptr || turn->input.len)
+		keep_rest(conn, turn->input);
 	if (!list_is_empty(&conn->news) || conn->state != CONN_OPEN)
 		conn_dirty(conn);
+	if (is_quiet(conn))
+		return; /* hits only: no deadline has changed, nobody else is concerned */
+	c->stirred = true;
+	if (list_is_empty(&conn->dirty_node))
+		rearm(conn, now);
 }
 
-static void conn_read(struct conn *conn, struct mono now, bool closed)
+/* `len` bytes at the end of the intake are the connection's. */
+static void add_turn(struct conn *conn, size_t len)
 {
 	struct conns *c = conn->owner;
+	struct turn *turn = &c->turns[c->n_turns++];
+
+	turn->conn = conn;
+	turn->input = span_of(c->in + c->in_len, len);
+	turn->asks = &c->asks[c->n_asks];
+	requests_look(c, turn);
+	c->n_asks += turn->n;
+	c->in_len += len;
+	conn->has_turn = true;
+	if (c->n_asks > CONN_TURNS - CONN_BATCH || c->n_turns == CONN_TURNS ||
+	    c->in_len > sizeof(c->in) - CONN_INPUT_MAX)
+		conns_take_turns(c);
+}
+
+static void conn_read(struct conn *conn, bool closed)
+{
 	size_t kept = buf_len(&conn->in);
-	ssize_t n;
+	char *at = conn->owner->in + conn->owner->in_len;
+	ssize_t n = 0;
 
 	if (kept)
-		memcpy(c->in, conn->in.ptr + conn->in.start, kept);
-	if (conn->has_lines) {
-		work(conn, now, kept, kept);
-		return;
+		memcpy(at, conn->in.ptr + conn->in.start, kept);
+	if (!conn->has_lines) {
+		n = recv(conn->event.ev_fd, at + kept, CONN_READ_SIZE, MSG_DONTWAIT);
+		conn->unread =
+		    n == CONN_READ_SIZE || (n > 0 && closed) || (n < 0 && errno == EINTR);
 	}
-	n = recv(conn->event.ev_fd, c->in + kept, CONN_READ_SIZE, MSG_DONTWAIT);
-	conn->unread = n == CONN_READ_SIZE || (n > 0 && closed) || (n < 0 && errno == EINTR);
-	if (n > 0) {
-		work(conn, now, kept, kept + (size_t)n);
+	if (n > 0 || conn->has_lines) {
+		add_turn(conn, kept + (size_t)n);
 	} else if (n == 0) {
 		conn->state = CONN_DRAINING; /* a line without its end is none */
 		conn_dirty(conn);
-	} else if (errno != EAGAIN && errno != EINTR) {
+	} else if (errno == EINTR) {
+		conn_dirty(conn);
+	} else if (errno != EAGAIN) {
 		conn_kill(conn);
 	}
 }
@@ -234,27 +258,23 @@ static void conn_read(struct conn *conn, struct mono now, bool closed)
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *conn = arg;
-	struct conns *c = conn->owner;
-	struct mono now = clock_boot();
 
 	(void)fd;
-	c->stirred = false;
+	if (conn->has_turn)
+		conns_take_turns(conn->owner);
 	if (what & EV_WRITE)
 		conn_dirty(conn);
 	if (what & (EV_READ | EV_CLOSED) && conn->state == CONN_OPEN)
-		conn_read(conn, now, what & EV_CLOSED);
-	if (!c->stirred && is_quiet(conn))
-		return; /* hits only: no deadline has changed, nobody else is concerned */
-	if (list_is_empty(&conn->dirty_node))
-		rearm(conn, now);
-	conns_settle(c, now);
+		conn_read(conn, what & EV_CLOSED);
 }
 
 /* What the client sent beyond what we followed would turn our answer into a reset (unix(7)). */
 static void discard_input(struct conn *conn)
 {
+	char scrap[4096];
+
 	for (size_t i = 0; i < DISCARD_READS; i++)
-		if (recv(conn->event.ev_fd, conn->owner->in, CONN_READ_SIZE, MSG_DONTWAIT) <= 0)
+		if (recv(conn->event.ev_fd, scrap, sizeof(scrap), MSG_DONTWAIT) <= 0)
 			return;
 }
 
@@ -262,6 +282,9 @@ void conn_free(struct conn *conn)
 {
 	struct conns *c = conn->owner;
 
+	for (size_t i = 0; conn->has_turn && i < c->n_turns; i++)
+		if (c->turns[i].conn == conn)
+			c->turns[i].conn = NULL;
 	requests_abandon(conn);
 	engine_client_deinit(c->engine, &conn->client);
 	discard_input(conn);
@@ -291,12 +314,6 @@ void conn_settle(struct conn *conn, struct mono now)
 	rearm(conn, now);
 }
 
-static void init_buffers(struct conns *c, struct conn *conn)
-{
-	conn->in = BUF_INIT(sizeof(c->in));
-	conn->out = BUF_INIT(CONN_OUT_MAX + CONN_OUT_SLACK);
-}
-
 int conn_new(struct conns *c, int fd)
 {
 	struct peer peer;
@@ -321,7 +338,8 @@ int conn_new(struct conns *c, int fd)
 	list_init(&conn->track_node);
 	list_init(&conn->pendings);
 	list_init(&conn->news);
-	init_buffers(c, conn);
+	conn->in = BUF_INIT(CONN_INPUT_MAX);
+	conn->out = BUF_INIT(CONN_OUT_MAX + CONN_OUT_SLACK);
 	list_append(&c->all, &conn->node);
 	c->count++;
 	(void)event_assign(&conn->event, c->base, fd, EV_READ | EV_PERSIST, on_event, conn);

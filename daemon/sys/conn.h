@@ -10,11 +10,16 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "daemon/sys/conns.h"
+#include "proto/frame.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
 #define CONN_READ_SIZE 16384
+#define CONN_BATCH 16 /* lines of a connection that are looked up together */
+#define CONN_TURNS 64 /* and lines of all connections */
+/* A kept part of a line, and a read. */
+#define CONN_INPUT_MAX (WIRE_REQUEST_MAX + CONN_READ_SIZE)
 #define CONN_OUT_MAX 2097152 /* bytes that may wait for the client, with what is to come */
 #define CONN_MAX_PENDING 64  /* requests that wait, or are taken in one wake */
 #define CONN_ALL_OUT_MAX                                                                           \
@@ -46,6 +51,22 @@ struct conn {
 	uint8_t events; /* EV_READ, EV_WRITE: what `event` waits for */
 	bool has_lines; /* `in` may hold whole lines, to be taken before more is read */
 	bool unread;	/* more may have come than was read, and no event will tell */
+	bool has_turn;	/* one of owner->turns is its */
+};
+
+/* A line, and the hash of what it asks for; 0: it is no GET. */
+struct ask {
+	struct span line;
+	uint64_t hash;
+};
+
+/* What one connection sent, read and not answered yet. */
+struct turn {
+	struct conn *conn; /* NULL: gone meanwhile */
+	struct span input; /* in owner->in, beyond the lines in `asks` */
+	struct ask *asks;  /* in owner->asks; the turn may use CONN_BATCH of them */
+	size_t n;
+	enum frame_result result; /* why there are no more lines in `asks` */
 };
 
 struct conns {
@@ -57,11 +78,14 @@ struct conns {
 	size_t count, max_reply;
 	size_t buffered;      /* bytes that wait for clients */
 	size_t room;	      /* requests that are taken from a quiet connection in one wake */
-	bool stirred;	      /* more than a look-up has happened in this wake */
+	bool stirred;	      /* more than look-ups has happened: conns_settle() is to be called */
 	struct conn *current; /* whose requests are being read: its replies go to `out` */
 	struct buf out;
 	struct buf stats;
-	char in[WIRE_REQUEST_MAX + CONN_READ_SIZE];
+	struct turn turns[CONN_TURNS];
+	struct ask asks[CONN_TURNS];
+	size_t n_turns, n_asks, in_len;
+	char in[2 * CONN_INPUT_MAX];
 };
 
 /* Takes over an accepted socket. 0, negative errno, or 1 where a limit forbids it; the socket stays
@@ -74,6 +98,9 @@ void conn_dirty(struct conn *conn);
 
 /* Ends it, as soon as nobody is in the middle of using it. */
 void conn_kill(struct conn *conn);
+
+/* Answers what it sent. */
+void conn_take_turn(struct conn *conn, struct mono now, struct turn *turn);
 
 /* Writes what waits, closes it if it is over, and decides what it waits for. */
 void conn_settle(struct conn *conn, struct mono now);

@@ -2,6 +2,7 @@
 #include "daemon/sys/conns.h"
 
 #include "base/mem.h"
+#include "daemon/sys/clock.h"
 #include "daemon/sys/conn.h"
 #include "daemon/sys/log.h"
 #include "daemon/sys/requests.h"
@@ -24,7 +25,24 @@ void conns_settle(struct conns *c, struct mono now)
 			conn_settle(container_of(first, struct conn, dirty_node), now);
 		}
 	} while (engine_has_effects(c->engine));
+	c->stirred = false;
 	c->callbacks.settled(c->callbacks.arg);
+}
+
+void conns_take_turns(struct conns *c)
+{
+	struct mono now;
+
+	if (c->n_turns == 0 && !c->stirred)
+		return;
+	now = clock_boot();
+	requests_prefetch(c, c->asks, c->n_asks);
+	for (size_t i = 0; i < c->n_turns; i++)
+		if (c->turns[i].conn)
+			conn_take_turn(c->turns[i].conn, now, &c->turns[i]);
+	c->n_turns = c->n_asks = c->in_len = 0;
+	if (c->stirred)
+		conns_settle(c, now);
 }
 
 void conns_accept(struct conns *c, int fd)
@@ -92,6 +110,7 @@ void conns_tick(struct conns *c, struct mono now)
 
 void conns_drain(struct conns *c)
 {
+	conns_take_turns(c); /* what was read is answered */
 	list_for_each (it, &c->all) {
 		struct conn *conn = container_of(it, struct conn, node);
 

@@ -1,6 +1,8 @@
 /* The set of clients' connections, each of which is a `struct conn`.
  *
- * One wake of a connection is one read, the requests in it, and one write: the bytes pass through
+ * A wake of the loop is one read for each connection that has sent something, then the requests in
+ * what they sent, then one write for each: most of the time that an answer from memory takes is
+ * spent waiting for memory, and what is looked up together waits together. The bytes pass through
  * two buffers that all connections share, and only what is left over (half a line, what the client
  * doesn't read) stays with the connection. An idle one holds neither.
  */
@@ -34,6 +36,9 @@ void conns_set_max_reply(struct conns *c, size_t max_reply);
 
 /* Takes over an accepted socket; where it can't be served, says so on it and closes it. */
 void conns_accept(struct conns *c, int fd);
+
+/* Answers what has been read in this wake: to be called at its end. */
+void conns_take_turns(struct conns *c);
 
 /* EFFECT_REPLY, EFFECT_PUSH, EFFECT_DROPPED. Nothing is written to a socket yet, and no connection
  * goes away. */

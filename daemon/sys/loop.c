@@ -17,6 +17,7 @@
 
 #define SIGNALS 3
 #define NS_PER_MS 1000000
+#define MAX_CALLBACKS 256 /* between two looks at the sockets */
 
 struct loop {
 	struct event_base *base;
@@ -24,6 +25,7 @@ struct loop {
 	struct event timer;
 	struct event signals[SIGNALS];
 	struct mono armed_at;
+	bool stopped;
 };
 
 void loop_global_init(void)
@@ -147,10 +149,17 @@ void loop_arm(struct loop *l, struct mono at)
 
 int loop_run(struct loop *l)
 {
-	return event_base_dispatch(l->base) < 0 ? -EIO : 0;
+	int result;
+
+	do {
+		result = event_base_loop(l->base, EVLOOP_ONCE);
+		l->callbacks.turn(l->callbacks.arg);
+	} while (result == 0 && !l->stopped);
+	return result < 0 ? -EIO : 0;
 }
 
 void loop_stop(struct loop *l)
 {
+	l->stopped = true;
 	(void)event_base_loopbreak(l->base);
 }

@@ -9,6 +9,7 @@ struct loop;
 struct loop_callbacks {
 	void (*timer)(void *arg);
 	void (*signal)(void *arg, int number); /* SIGTERM, SIGINT, SIGHUP */
+	void (*turn)(void *arg);	       /* at the end of each wake */
 	void *arg;
 };
 

@@ -5,8 +5,6 @@
 #include "daemon/sys/conn.h"
 #include "proto/frame.h"
 
-#define BATCH 16 /* lines that are taken off the input together */
-
 size_t requests_room(const struct conn *conn)
 {
 	size_t max_reply = conn->owner->max_reply;
@@ -158,12 +156,6 @@ static void refuse(struct conn *conn, struct span tag, const struct request_erro
 		conn->state = CONN_DRAINING;
 }
 
-/* A line, and the hash of what it asks for; 0: it is no GET. */
-struct ask {
-	struct span line;
-	uint64_t hash;
-};
-
 static const char get_verb[] = { 'G', 'E', 'T', ' ' };
 
 static struct span get_args(struct span line)
@@ -214,50 +206,66 @@ __attribute__((noinline)) static void take_request(struct conn *conn, struct mon
 		submit(conn, now, &request);
 }
 
-/* Takes up to `max` lines off the input. What their answers need is then on its way from memory,
- * for all of them at the same time. */
-static enum frame_result take_batch(const struct engine *engine, struct span *input, size_t max,
-				    struct ask asks[], size_t *ret_n)
+void requests_look(const struct conns *c, struct turn *turn)
 {
-	enum frame_result result = FRAME_LINE;
-	struct span rest = *input;
-	size_t n;
+	struct span rest = turn->input;
+	struct ask *ask = turn->asks;
+	struct ask *end = ask + CONN_BATCH;
 
-	for (n = 0; n < max; n++) {
-		result = frame_next(&rest, WIRE_REQUEST_MAX, &asks[n].line);
-		if (result != FRAME_LINE)
+	for (; ask < end; ask++) {
+		turn->result = frame_next(&rest, WIRE_REQUEST_MAX, &ask->line);
+		if (turn->result != FRAME_LINE)
 			break;
-		asks[n].hash = look_ahead(engine, asks[n].line);
+		ask->hash = look_ahead(c->engine, ask->line);
 	}
-	for (size_t i = 0; n > 1 && i < n; i++)
-		engine_prefetch(engine, asks[i].hash);
-	*input = rest;
-	*ret_n = n;
-	return result;
+	turn->n = (size_t)(ask - turn->asks);
+	turn->input = rest;
 }
 
-bool requests_take(struct conn *conn, struct mono now, struct span *input)
+void requests_prefetch(const struct conns *c, const struct ask asks[], size_t n)
+{
+	for (size_t i = 0; n > 1 && i < n; i++)
+		engine_prefetch(c->engine, asks[i].hash);
+}
+
+/* Gives back the lines from `n` on. */
+static void put_back(struct turn *turn, size_t n)
+{
+	const char *end = turn->input.ptr + turn->input.len;
+
+	turn->input = span_of(turn->asks[n].line.ptr, (size_t)(end - turn->asks[n].line.ptr));
+	turn->result = FRAME_LINE;
+	turn->n = n;
+}
+
+static void answer(struct conn *conn, struct mono now, const struct turn *turn)
+{
+	for (size_t i = 0; i < turn->n && conn->state == CONN_OPEN; i++) {
+		i += answer_hits(conn, now, &turn->asks[i], turn->n - i);
+		if (i < turn->n && conn->state == CONN_OPEN)
+			take_request(conn, now, turn->asks[i].line);
+	}
+}
+
+bool requests_take(struct conn *conn, struct mono now, struct turn *turn)
 {
 	static const struct request_error too_long = { CODE_TOO_LONG, NULL, true };
 	bool owes = conn->pending_count || conn->out.ptr;
 	size_t lines = owes ? requests_room(conn) : conn->owner->room;
-	struct ask asks[BATCH];
-	enum frame_result result;
-	size_t n;
 
-	do {
-		result =
-		    take_batch(conn->owner->engine, input, lines < BATCH ? lines : BATCH, asks, &n);
-		for (size_t i = 0; i < n && conn->state == CONN_OPEN; i++) {
-			i += answer_hits(conn, now, &asks[i], n - i);
-			if (i < n && conn->state == CONN_OPEN)
-				take_request(conn, now, asks[i].line);
-		}
-		lines -= n;
-	} while (result == FRAME_LINE && lines && conn->state == CONN_OPEN);
-	if (result == FRAME_TOO_LONG && conn->state == CONN_OPEN)
+	for (;;) {
+		if (turn->n > lines)
+			put_back(turn, lines);
+		answer(conn, now, turn);
+		lines -= turn->n;
+		if (turn->result != FRAME_LINE || lines == 0 || conn->state != CONN_OPEN)
+			break;
+		requests_look(conn->owner, turn);
+		requests_prefetch(conn->owner, turn->asks, turn->n);
+	}
+	if (turn->result == FRAME_TOO_LONG && conn->state == CONN_OPEN)
 		refuse(conn, SPAN_NONE, &too_long);
-	return result == FRAME_INCOMPLETE;
+	return turn->result == FRAME_INCOMPLETE;
 }
 
 void requests_abandon(struct conn *conn)

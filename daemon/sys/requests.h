@@ -23,9 +23,16 @@ struct pending {
 /* How many more may be taken: a largest reply to each fits beside all that is promised. */
 size_t requests_room(const struct conn *conn);
 
-/* Takes requests off the input while there is room for their answers. False when it stopped for
+/* Takes up to CONN_BATCH lines off the turn's input and looks ahead: what answers them is on its
+ * way to the processor's cache, in part. */
+void requests_look(const struct conns *c, struct turn *turn);
+
+/* Asks for the rest of it: to be called when all that were read have been looked at. */
+void requests_prefetch(const struct conns *c, const struct ask asks[], size_t n);
+
+/* Answers, and goes on with the input, while there is room for answers. False when it stopped for
  * another reason than the end of the input. */
-bool requests_take(struct conn *conn, struct mono now, struct span *input);
+bool requests_take(struct conn *conn, struct mono now, struct turn *turn);
 
 /* The answer to a request that waited. */
 void requests_answer(struct pending *p, const struct reply *reply);
