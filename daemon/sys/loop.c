@@ -2,7 +2,8 @@
  *
  * The timer is a timerfd(2), which counts as the core does, through suspend, and leaves libevent
  * with no timer of its own while Clerk is not being asked: then a wake costs no look at a clock,
- * and epoll_wait(2) none either.
+ * and epoll_wait(2) none either. Signals come through a signalfd(2) for the same reason: libevent's
+ * own are looked after in each wake.
  */
 #include "daemon/sys/loop.h"
 
@@ -12,18 +13,17 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define SIGNALS 3
 #define NS_PER_MS 1000000
 #define MAX_CALLBACKS 256 /* between two looks at the sockets */
 
 struct loop {
 	struct event_base *base;
 	struct loop_callbacks callbacks;
-	struct event timer;
-	struct event signals[SIGNALS];
+	struct event timer, signals;
 	struct mono armed_at;
 	bool stopped;
 };
@@ -45,12 +45,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	l->callbacks.timer(l->callbacks.arg);
 }
 
-static void on_signal(evutil_socket_t number, short what, void *arg)
+static void on_signal(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop *l = arg;
+	struct signalfd_siginfo info;
 
 	(void)what;
-	l->callbacks.signal(l->callbacks.arg, (int)number);
+	while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		l->callbacks.signal(l->callbacks.arg, (int)info.ssi_signo);
 }
 
 static struct event_base *new_base(void)
@@ -67,26 +69,40 @@ static struct event_base *new_base(void)
 	return base;
 }
 
+/* Takes over `fd`, or the errno of having none. */
+static int add_fd(struct loop *l, struct event *event, int fd, event_callback_fn callback)
+{
+	if (fd < 0)
+		return -errno;
+	(void)event_assign(event, l->base, fd, EV_READ | EV_PERSIST, callback, l);
+	return event_add(event, NULL) < 0 ? -ENOMEM : 0;
+}
+
 static int add_timer(struct loop *l)
 {
 	int fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
 
-	if (fd < 0)
-		return -errno;
-	(void)event_assign(&l->timer, l->base, fd, EV_READ | EV_PERSIST, on_timer, l);
-	return event_add(&l->timer, NULL) < 0 ? -ENOMEM : 0;
+	return add_fd(l, &l->timer, fd, on_timer);
 }
 
 static int add_signals(struct loop *l)
 {
-	static const int numbers[SIGNALS] = { SIGTERM, SIGINT, SIGHUP };
+	sigset_t set;
 
-	for (size_t i = 0; i < SIGNALS; i++) {
-		(void)evsignal_assign(&l->signals[i], l->base, numbers[i], on_signal, l);
-		if (evsignal_add(&l->signals[i], NULL) < 0)
-			return -ENOMEM;
-	}
-	return 0;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* for good: this is the process's one loop */
+	return add_fd(l, &l->signals, signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signal);
+}
+
+static void remove_fd(struct event *event)
+{
+	if (!event_initialized(event))
+		return;
+	(void)event_del(event);
+	(void)close(event_get_fd(event));
 }
 
 int loop_new(const struct loop_callbacks *callbacks, struct loop **ret)
@@ -114,13 +130,8 @@ void loop_free(struct loop *l)
 {
 	if (!l)
 		return;
-	if (event_initialized(&l->timer)) {
-		(void)event_del(&l->timer);
-		(void)close(event_get_fd(&l->timer));
-	}
-	for (size_t i = 0; i < SIGNALS; i++)
-		if (event_initialized(&l->signals[i]))
-			(void)event_del(&l->signals[i]);
+	remove_fd(&l->timer);
+	remove_fd(&l->signals);
 	if (l->base)
 		event_base_free(l->base);
 	libevent_global_shutdown();

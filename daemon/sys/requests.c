@@ -224,7 +224,7 @@ void requests_look(const struct conns *c, struct turn *turn)
 
 void requests_prefetch(const struct conns *c, const struct ask asks[], size_t n)
 {
-	for (size_t i = 0; n > 1 && i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		engine_prefetch(c->engine, asks[i].hash);
 }
 
