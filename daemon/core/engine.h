@@ -73,7 +73,8 @@ void engine_stop(struct engine *e, struct mono now);
 /* Nothing is waited for any longer: whoever waits is answered now. Effects. */
 void engine_give_up(struct engine *e, struct mono now);
 
-/* The secret key is another one: whatever Clerk thought of the last is void. Effects. */
+/* The secret key is another one: whatever Clerk thought of the last is void. What it objected to is
+ * not: the other key is most often of the same instance, and shares its limit. Effects. */
 void engine_key_changed(struct engine *e, struct mono now);
 
 /* Admits a client. 0, -ENOMEM, or 1 where the daemon or this user has no room for one more. */

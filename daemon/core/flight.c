@@ -14,7 +14,7 @@
 
 #define MAX_RUNNING 1024
 #define RESTART_GAP_MS 250
-#define CALLERS_PARTS 10 /* a tenth of the budget is kept for callers */
+#define CALLERS_PARTS 10 /* a tenth of what is allowed is kept for callers, one at least */
 #define WATCHED_FIRST_MS (INT64_C(86400) * MS_PER_S)
 #define RETRY_HINT_MS 1000
 
@@ -349,6 +349,13 @@ static bool is_callers_turn(const struct engine *e)
 	return !list_is_empty(&e->callers) && !(e->renewals_turn && e->renewals.count);
 }
 
+static size_t callers_share(struct engine *e, struct mono now)
+{
+	size_t share = limiter_allowed(&e->limiter, now) / CALLERS_PARTS;
+
+	return share ? share : 1;
+}
+
 /* The next to be sent, or NULL; wake_at is when there may be one. */
 static struct demand *next_to_send(struct engine *e, struct mono now)
 {
@@ -359,10 +366,10 @@ static struct demand *next_to_send(struct engine *e, struct mono now)
 	if (e->running >= MAX_RUNNING || e->stopping ||
 	    (list_is_empty(&e->callers) && e->renewals.count == 0) || !breaker_lets(e, now))
 		return NULL;
-	reserve = list_is_empty(&e->callers) ? e->limiter.limit / CALLERS_PARTS : 0;
+	reserve = list_is_empty(&e->callers) ? callers_share(e, now) : 0;
 	when = limiter_when(&e->limiter, now, 0, reserve);
 	if (!mono_is_due(when, now)) {
-		e->wake_at = when;
+		e->wake_at = mono_min(when, e->limiter.regrow_at);
 		return NULL;
 	}
 	if (is_callers_turn(e))

@@ -19,6 +19,13 @@
 #define LEAST_GAIN_MS 2000   /* lives are counted in whole seconds */
 #define RETRY_HINT_MS 1000
 
+/* Clerk works, and let this through its limit. */
+static void answered(struct engine *e, const struct demand *d)
+{
+	limiter_accepted(&e->limiter, d->sent_at);
+	breaker_succeeded(&e->breaker);
+}
+
 /* No attempt is left: the waiters are told, and when a renewal is worth trying again is set. */
 static void give_up(struct engine *e, struct mono now, struct demand *d, const struct reply *error)
 {
@@ -69,7 +76,7 @@ static void throttled(struct engine *e, struct mono now, struct demand *d, const
 	struct account *account;
 
 	e->stats.throttled++;
-	limiter_throttle(&e->limiter, now, o->retry_after_ms);
+	limiter_throttle(&e->limiter, now, d->sent_at, o->retry_after_ms);
 	breaker_succeeded(&e->breaker);
 	when = limiter_when(&e->limiter, now, 0, 0);
 	error = reply_error(CODE_RATE_LIMITED, mono_diff_ms(when, now), o->text);
@@ -94,7 +101,7 @@ static void definite(struct engine *e, struct mono now, struct demand *d, const 
 	struct mono again = mono_add_ms(now, RECHECK_MS + random_below(&e->random, RECHECK_MS));
 	struct reply error = reply_error(o->code, e->config.negative_ttl_ms, o->text);
 
-	breaker_succeeded(&e->breaker);
+	answered(e, d);
 	if (o->code == CODE_NOT_FOUND && d->attempts == 1 && !entry->token_len && !e->stopping &&
 	    !mono_is_due(waiters_last_deadline(d), again)) {
 		flight_retry_at(e, d, again);
@@ -184,8 +191,7 @@ static void landed(struct engine *e, struct mono now, struct demand *d, const st
 	struct entry *entry = d->entry;
 	struct token_view view;
 
-	limiter_accepted(&e->limiter);
-	breaker_succeeded(&e->breaker);
+	answered(e, d);
 	if (mono_is_due(token.expires_at, now)) {
 		give_up(e, now, d, &error);
 		return;
@@ -223,7 +229,7 @@ static void malformed(struct engine *e, struct mono now, struct demand *d, const
 {
 	struct reply error = reply_error(o->code, RETRY_HINT_MS, o->text);
 
-	breaker_succeeded(&e->breaker); /* it answers: no reason to refuse the other keys */
+	answered(e, d); /* no reason to refuse the other keys */
 	give_up(e, now, d, &error);
 }
 

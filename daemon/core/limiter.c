@@ -9,11 +9,17 @@
 
 #define HOLD_BASE_MS 1000
 #define HOLD_MAX_MS 60000
-#define REGROW_PARTS 10
+#define BACKOFF_NUMERATOR 17 /* what is left of the ceiling, as in CUBIC */
+#define BACKOFF_DENOMINATOR 20
+#define LEAST_PARTS 10 /* a tenth of the budget in use is no cause of a 429 */
+#define PAUSE_PARTS 10 /* the rate grows so often in a window */
+#define STEP_PARTS 100
 
 int limiter_init(struct limiter *l, size_t limit, int64_t window_ms)
 {
-	*l = (struct limiter){ .regrow_at = MONO_NEVER, .hold_until = { INT64_MIN } };
+	*l = (struct limiter){ .regrow_at = MONO_NEVER,
+			       .hold_until = { INT64_MIN },
+			       .reduced_at = { INT64_MIN } };
 	return limiter_configure(l, limit, window_ms);
 }
 
@@ -46,8 +52,11 @@ int limiter_configure(struct limiter *l, size_t limit, int64_t window_ms)
 		l->size = size;
 		l->first = 0;
 	}
+	if (l->allowed == l->limit || l->allowed >= limit) {
+		l->allowed = limit;
+		l->regrow_at = MONO_NEVER;
+	}
 	l->limit = limit;
-	l->allowed = limit;
 	l->window_ms = window_ms;
 	return 0;
 }
@@ -60,27 +69,64 @@ static void forget_old(struct limiter *l, struct mono now)
 	}
 }
 
+static size_t min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static size_t max_size(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+static size_t first_step(const struct limiter *l)
+{
+	return (l->limit + STEP_PARTS - 1) / STEP_PARTS;
+}
+
+/* One step of growth; the time until the next. */
+static int64_t grow(struct limiter *l)
+{
+	size_t ceiling = min_size(l->ceiling, l->limit);
+
+	if (l->allowed >= ceiling) {
+		l->allowed = min_size(l->allowed + l->step, l->limit);
+		l->step *= 2;
+		return l->window_ms / PAUSE_PARTS;
+	}
+	if ((ceiling - l->allowed) / 2 > first_step(l)) {
+		l->allowed += (ceiling - l->allowed) / 2;
+		return l->window_ms / PAUSE_PARTS;
+	}
+	l->allowed = ceiling;
+	return l->window_ms;
+}
+
 static void regrow(struct limiter *l, struct mono now)
 {
-	size_t step = l->limit / REGROW_PARTS ? l->limit / REGROW_PARTS : 1;
-
 	while (mono_is_due(l->regrow_at, now)) {
-		l->allowed = l->limit - l->allowed > step ? l->allowed + step : l->limit;
-		l->regrow_at =
-		    l->allowed == l->limit ? MONO_NEVER : mono_add_ms(l->regrow_at, l->window_ms);
+		struct mono next = mono_add_ms(l->regrow_at, grow(l));
+
+		l->regrow_at = l->allowed == l->limit ? MONO_NEVER : next;
 	}
+}
+
+size_t limiter_allowed(struct limiter *l, struct mono now)
+{
+	regrow(l, now);
+	return l->allowed;
 }
 
 struct mono limiter_when(struct limiter *l, struct mono now, size_t ahead, size_t reserve)
 {
-	size_t usable = l->allowed > reserve ? l->allowed - reserve : 1;
+	size_t allowed = limiter_allowed(l, now);
+	size_t usable = allowed > reserve ? allowed - reserve : 1;
 	size_t windows = ahead / usable; /* that those ahead fill */
 	struct mono start = mono_max(now, l->hold_until);
 	struct mono when = mono_add_ms(start, (int64_t)windows * l->window_ms);
 	size_t number;
 
 	forget_old(l, now);
-	regrow(l, now);
 	/* It goes when the one `usable` places before it has left the window, that one likewise,
 	 * and so on to one that was sent. */
 	number = l->count + ahead;
@@ -96,7 +142,6 @@ void limiter_take(struct limiter *l, struct mono now)
 	forget_old(l, now);
 	assert(l->count < l->size);
 	*nth_sent(l, l->count++) = now;
-	l->sent_since_objection = true;
 }
 
 size_t limiter_used(struct limiter *l, struct mono now)
@@ -105,21 +150,40 @@ size_t limiter_used(struct limiter *l, struct mono now)
 	return l->count;
 }
 
-void limiter_throttle(struct limiter *l, struct mono now, int64_t retry_after_ms)
+static void reduce(struct limiter *l, struct mono now)
 {
-	/* All answers to what was sent before the first objection are one objection. */
-	if (l->sent_since_objection || l->objections == 0) {
-		l->allowed = l->allowed / 2 ? l->allowed / 2 : 1;
-		l->objections++;
-	}
-	l->sent_since_objection = false;
-	if (retry_after_ms < 0)
-		retry_after_ms = backoff_ms(HOLD_BASE_MS, HOLD_MAX_MS, l->objections - 1);
-	l->hold_until = mono_max(l->hold_until, mono_add_ms(now, retry_after_ms));
-	l->regrow_at = mono_add_ms(l->hold_until, l->window_ms);
+	size_t used = max_size(limiter_used(l, now), max_size(l->limit / LEAST_PARTS, 1));
+	size_t in_use = min_size(limiter_allowed(l, now), used);
+	bool is_less = l->allowed < l->limit && in_use < l->ceiling;
+
+	l->allowed = max_size(in_use * BACKOFF_NUMERATOR / BACKOFF_DENOMINATOR, 1);
+	/* Less than last time: somebody has come. */
+	l->ceiling = is_less ? (in_use + l->allowed) / 2 : in_use;
+	l->step = first_step(l);
+	l->reduced_at = now;
+	l->regrow_at.ms = INT64_MIN;
+	l->objections++;
 }
 
-void limiter_accepted(struct limiter *l)
+void limiter_throttle(struct limiter *l, struct mono now, struct mono sent_at,
+		      int64_t retry_after_ms)
 {
-	l->objections = 0;
+	/* What was sent before the rate was reduced says nothing of the rate it was reduced to, but
+	 * that one more of those in use was one too many. */
+	if (mono_diff_ms(sent_at, l->reduced_at) > 0)
+		reduce(l, now);
+	else if (l->ceiling > l->allowed)
+		l->ceiling--;
+	if (retry_after_ms < 0)
+		retry_after_ms =
+		    backoff_ms(HOLD_BASE_MS, HOLD_MAX_MS, l->objections ? l->objections - 1 : 0);
+	l->hold_until = mono_max(l->hold_until, mono_add_ms(now, retry_after_ms));
+	l->regrow_at =
+	    mono_max(l->regrow_at, mono_add_ms(l->hold_until, l->window_ms / PAUSE_PARTS));
+}
+
+void limiter_accepted(struct limiter *l, struct mono sent_at)
+{
+	if (mono_diff_ms(sent_at, l->reduced_at) > 0)
+		l->objections = 0;
 }

@@ -2,10 +2,19 @@
  *
  * A log of the last `limit` sending times is kept, so the answer to "when may the k-th request
  * from now be sent?" is exact, for aligned and unaligned windows alike, and a caller who can't be
- * served in time can be told so at once. Clerk's own 429 (limiter_throttle) holds everything back
- * for as long as it says, then lowers the rate by half; it grows again by a tenth of the full
- * budget a window, as others share the key (additive increase, multiplicative decrease is the rule
- * under which strangers converge to equal shares: Chiu and Jain, 1989).
+ * served in time can be told so at once.
+ *
+ * Others share the key, and Clerk doesn't say what they leave. A 429 (limiter_throttle) holds
+ * everything back for as long as it says; then what was in use is the ceiling, and the rate begins
+ * at 17/20 of it. It approaches the ceiling by half of what is missing each tenth of a window,
+ * stays there for a window, so that all of one shows whether it is right, and then looks for more:
+ * a hundredth of the budget, two, four. Without another 429 it is full again less than two windows
+ * after the hold. All 429s of one round of requests are one objection.
+ *
+ * That is fair among daemons of one key: who uses more gives up more, in proportion, and all look
+ * for more by the same steps, which is what makes strangers converge to equal shares (Chiu and
+ * Jain, 1989). An objection below the last ceiling lowers it further, to half-way, and so leaves
+ * room to whoever has just come; the whole is TCP's CUBIC (RFC 9438) in steps.
  */
 #pragma once
 
@@ -18,11 +27,13 @@ struct limiter {
 	struct mono *sent; /* ring of `size` times, the oldest at `first` */
 	size_t size, first, count;
 	size_t limit;	/* the budget: requests a window */
-	size_t allowed; /* of it, after Clerk's objections */
+	size_t allowed; /* of it, after Clerk's objections; limiter_allowed() reads it */
+	size_t ceiling; /* what was in use at the last one */
+	size_t step;	/* by which `allowed` grows beyond the ceiling */
 	int64_t window_ms;
 	struct mono hold_until; /* nothing is sent before */
 	struct mono regrow_at;	/* when `allowed` grows next */
-	bool sent_since_objection;
+	struct mono reduced_at;
 	unsigned objections; /* in a row, for holds without Retry-After */
 };
 
@@ -30,10 +41,12 @@ struct limiter {
 int limiter_init(struct limiter *l, size_t limit, int64_t window_ms);
 void limiter_deinit(struct limiter *l);
 
-/* Changes the budget, keeping what was sent. 0 or -ENOMEM (nothing is changed then). */
+/* Changes the budget, keeping what was sent and what Clerk objected to. 0 or -ENOMEM (nothing is
+ * changed then). */
 int limiter_configure(struct limiter *l, size_t limit, int64_t window_ms);
 
-/* When a request may be sent before which `ahead` others are sent, `reserve` being left free. */
+/* When a request may be sent before which `ahead` others are sent, `reserve` being left free. It
+ * can be sooner where the rate grows in the meantime, next at `regrow_at`. */
 struct mono limiter_when(struct limiter *l, struct mono now, size_t ahead, size_t reserve);
 
 /* A request is sent now. limiter_when() must have said so. */
@@ -42,8 +55,12 @@ void limiter_take(struct limiter *l, struct mono now);
 /* How many were sent within the window that ends now. */
 size_t limiter_used(struct limiter *l, struct mono now);
 
-/* Clerk answered 429. `retry_after_ms` < 0: it didn't say when. */
-void limiter_throttle(struct limiter *l, struct mono now, int64_t retry_after_ms);
+/* How many may be sent in a window, as Clerk objected. */
+size_t limiter_allowed(struct limiter *l, struct mono now);
 
-/* Clerk answered something else. */
-void limiter_accepted(struct limiter *l);
+/* Clerk answered 429 to what was sent at `sent_at`. `retry_after_ms` < 0: it didn't say when. */
+void limiter_throttle(struct limiter *l, struct mono now, struct mono sent_at,
+		      int64_t retry_after_ms);
+
+/* Clerk answered something that shows that it let the request through its own limiter. */
+void limiter_accepted(struct limiter *l, struct mono sent_at);

@@ -37,8 +37,8 @@ static int64_t idle_limit(const struct engine *e, int64_t lifetime_ms)
  * depend on chance, but when there is hardly anything left that counts at once. */
 static unsigned load(struct engine *e, struct mono now)
 {
-	int64_t used =
-	    (int64_t)(limiter_used(&e->limiter, now) * RHYTHM_CERTAIN / e->limiter.allowed);
+	int64_t used = (int64_t)(limiter_used(&e->limiter, now) * RHYTHM_CERTAIN /
+				 limiter_allowed(&e->limiter, now));
 	int64_t passed_ms = mono_diff_ms(now, e->load_at);
 
 	if (passed_ms > LOAD_MS)

@@ -73,7 +73,7 @@ int stats_write(struct engine *e, struct mono now, struct buf *to)
 		{ "in_flight", e->running },
 		{ "queued", e->queued + e->renewals.count },
 		{ "budget", e->limiter.limit },
-		{ "budget_allowed", e->limiter.allowed },
+		{ "budget_allowed", limiter_allowed(&e->limiter, now) },
 		{ "budget_window_ms", (uint64_t)e->limiter.window_ms },
 		{ "budget_used", limiter_used(&e->limiter, now) },
 		{ "slowest_ms", (uint64_t)e->slowest_ms },

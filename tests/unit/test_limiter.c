@@ -254,11 +254,12 @@ static void test_an_objection_holds_everything_back(void **state)
 	struct limiter l;
 
 	(void)state;
-	assert_int_equal(limiter_init(&l, 10, 1000), 0);
-	limiter_throttle(&l, at(100), 5000);
+	assert_int_equal(limiter_init(&l, 100, 1000), 0);
+	assert_int_equal(send_all(&l, 50, 0), 100);
+	limiter_throttle(&l, at(100), at(50), 5000);
 	assert_when(&l, 100, 0, 0, 5100);
 	assert_when(&l, 5099, 0, 0, 5100);
-	assert_int_equal(send_all(&l, 5100, 0), 5);
+	assert_int_equal(send_all(&l, 5100, 0), 85);
 	limiter_deinit(&l);
 }
 
@@ -268,8 +269,10 @@ static void test_the_queue_behind_a_hold_is_known(void **state)
 	struct limiter l;
 
 	(void)state;
-	assert_int_equal(limiter_init(&l, 4, 1000), 0);
-	limiter_throttle(&l, at(0), 5000);
+	assert_int_equal(limiter_init(&l, 20, 1000), 0);
+	for (int i = 0; i < 3; i++)
+		limiter_take(&l, at(0));
+	limiter_throttle(&l, at(0), at(0), 5000);
 	assert_int_equal(l.allowed, 2);
 	assert_when(&l, 0, 1, 0, 5000);
 	assert_when(&l, 0, 2, 0, 6000);
@@ -277,32 +280,76 @@ static void test_the_queue_behind_a_hold_is_known(void **state)
 	limiter_deinit(&l);
 }
 
-static void test_a_burst_of_objections_halves_once(void **state)
+/* All that was sent before the first answer is one objection, whatever else comes in between. */
+static void test_a_round_of_requests_is_one_objection(void **state)
 {
 	struct limiter l;
 
 	(void)state;
-	assert_int_equal(limiter_init(&l, 16, 1000), 0);
-	for (int64_t ms = 0; ms < 8; ms++)
-		limiter_throttle(&l, at(ms), 2000);
-	assert_int_equal(l.allowed, 8);
-	assert_when(&l, 8, 0, 0, 2007);
-	limiter_take(&l, at(2007));
-	limiter_throttle(&l, at(2010), 2000);
-	assert_int_equal(l.allowed, 4);
+	assert_int_equal(limiter_init(&l, 100, 1000), 0);
+	assert_int_equal(send_all(&l, 0, 0), 100);
+	for (int64_t ms = 100; ms < 150; ms += 2) {
+		limiter_throttle(&l, at(ms), at(0), 2000);
+		limiter_accepted(&l, at(0));
+	}
+	assert_int_equal(l.allowed, 85);
+	assert_when(&l, 150, 0, 0, 2148);
+	limiter_take(&l, at(2148));
+	limiter_throttle(&l, at(2150), at(2148), 2000);
+	assert_true(l.allowed < 85);
 	limiter_deinit(&l);
 }
 
 /* "Retry-After: 0" to a whole burst. */
-static void test_a_burst_that_may_retry_at_once_halves_once(void **state)
+static void test_a_round_that_may_retry_at_once_is_one_objection(void **state)
 {
 	struct limiter l;
 
 	(void)state;
-	assert_int_equal(limiter_init(&l, 16, 1000), 0);
+	assert_int_equal(limiter_init(&l, 20, 1000), 0);
+	assert_int_equal(send_all(&l, 0, 0), 20);
 	for (int i = 0; i < 8; i++)
-		limiter_throttle(&l, at(100), 0);
-	assert_int_equal(l.allowed, 8);
+		limiter_throttle(&l, at(100), at(0), 0);
+	assert_int_equal(l.allowed, 17);
+	limiter_deinit(&l);
+}
+
+/* What was in use is what Clerk objected to, not what might have been. */
+static void test_the_ceiling_is_what_was_in_use(void **state)
+{
+	struct limiter l;
+
+	(void)state;
+	assert_int_equal(limiter_init(&l, 1000, 1000), 0);
+	for (int i = 0; i < 400; i++)
+		limiter_take(&l, at(i));
+	limiter_throttle(&l, at(400), at(399), 0);
+	assert_int_equal(l.ceiling, 400);
+	assert_int_equal(l.allowed, 340);
+	limiter_deinit(&l);
+	/* a daemon that hardly asks is not the one whom Clerk means */
+	assert_int_equal(limiter_init(&l, 1000, 1000), 0);
+	limiter_take(&l, at(0));
+	limiter_throttle(&l, at(100), at(0), 0);
+	assert_int_equal(l.allowed, 85);
+	limiter_deinit(&l);
+}
+
+/* So that who has just come finds room. */
+static void test_an_objection_below_the_ceiling_lowers_it_further(void **state)
+{
+	struct limiter l;
+
+	(void)state;
+	assert_int_equal(limiter_init(&l, 1000, 1000), 0);
+	for (int i = 0; i < 500; i++)
+		limiter_take(&l, at(0));
+	limiter_throttle(&l, at(10), at(0), 1000);
+	assert_int_equal(l.ceiling, 500);
+	assert_int_equal(send_all(&l, 1110, 0), 425 + 37);
+	limiter_throttle(&l, at(1150), at(1110), 0);
+	assert_int_equal(l.allowed, 392);
+	assert_int_equal(l.ceiling, (462 + 392) / 2);
 	limiter_deinit(&l);
 }
 
@@ -314,7 +361,7 @@ static void test_at_least_one_is_left(void **state)
 	assert_int_equal(limiter_init(&l, 3, 1000), 0);
 	for (int64_t ms = 0; ms < 10000; ms += 1000) {
 		limiter_take(&l, at(ms));
-		limiter_throttle(&l, at(ms), 100);
+		limiter_throttle(&l, at(ms), at(ms), 950);
 		assert_true(l.allowed >= 1);
 	}
 	assert_int_equal(send_all(&l, 10000, 0), 1);
@@ -323,32 +370,77 @@ static void test_at_least_one_is_left(void **state)
 
 static void test_the_rate_grows_back(void **state)
 {
+	/* from the end of the hold, by tenths of a window */
+	static const size_t allowed[] = { 425, 462, 481, 500, 500, 500, 500, 500, 500, 500,
+					  500, 500, 500, 510, 530, 570, 650, 810, 1000 };
 	struct limiter l;
-	size_t last;
+
+	(void)state;
+	assert_int_equal(limiter_init(&l, 1000, 1000), 0);
+	for (int i = 0; i < 500; i++)
+		limiter_take(&l, at(0));
+	limiter_throttle(&l, at(0), at(0), 500);
+	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
+		assert_int_equal(limiter_allowed(&l, at(500 + (int64_t)i * 100)), allowed[i]);
+		assert_int_equal(limiter_allowed(&l, at(599 + (int64_t)i * 100)), allowed[i]);
+	}
+	limiter_take(&l, at(30000));
+	limiter_throttle(&l, at(30000), at(30000), 500);
+	assert_int_equal(limiter_allowed(&l, at(1000000)), 1000); /* however late it is read */
+	limiter_deinit(&l);
+}
+
+/* Whatever was in use, of whatever budget. */
+static void test_it_is_full_again_in_less_than_two_windows(void **state)
+{
+	(void)state;
+	for (size_t limit = 1; limit <= 1000; limit += limit < 100 ? 1 : 37) {
+		for (size_t used = 1; used <= limit; used += 1 + limit / 50) {
+			struct limiter l;
+
+			assert_int_equal(limiter_init(&l, limit, 10000), 0);
+			for (size_t i = 0; i < used; i++)
+				limiter_take(&l, at(0));
+			limiter_throttle(&l, at(0), at(0), 3000);
+			assert_true(l.allowed < limit || limit == 1);
+			assert_int_equal(limiter_allowed(&l, at(3000 + 19999)), limit);
+			limiter_deinit(&l);
+		}
+	}
+}
+
+/* What is left free is so of what is allowed now, not of what was when it was last looked at. */
+static void test_growth_is_seen_at_once(void **state)
+{
+	struct limiter l;
 
 	(void)state;
 	assert_int_equal(limiter_init(&l, 100, 1000), 0);
-	limiter_take(&l, at(0));
-	limiter_throttle(&l, at(0), 500);
-	last = l.allowed;
-	assert_int_equal(last, 50);
-	for (int64_t ms = 500; ms <= 20000; ms += 100) {
-		(void)limiter_when(&l, at(ms), 0, 0);
-		assert_true(l.allowed == last || l.allowed == last + 10);
-		assert_int_equal(l.allowed, ms < 1500	? 50
-					    : ms < 6500 ? 50 + (ms - 500) / 1000 * 10
-							: 100);
-		last = l.allowed;
-	}
-	limiter_take(&l, at(30000));
-	limiter_throttle(&l, at(30000), 500);
-	(void)limiter_when(&l, at(1000000), 0, 0); /* however late it is looked at */
-	assert_int_equal(l.allowed, 100);
+	assert_int_equal(send_all(&l, 0, 0), 100);
+	limiter_throttle(&l, at(0), at(0), 0);
+	for (int i = 0; i < 85; i++)
+		limiter_take(&l, at(1000));
+	assert_when(&l, 1999, 0, 0, 1999);
 	limiter_deinit(&l);
-	assert_int_equal(limiter_init(&l, 2, 1000), 0); /* a tenth of it is nothing */
-	limiter_throttle(&l, at(0), 0);
-	(void)limiter_when(&l, at(1000), 0, 0);
-	assert_int_equal(l.allowed, 2);
+}
+
+static void test_a_reload_forgets_no_objection(void **state)
+{
+	struct limiter l;
+
+	(void)state;
+	assert_int_equal(limiter_init(&l, 100, 1000), 0);
+	assert_int_equal(send_all(&l, 0, 0), 100);
+	limiter_throttle(&l, at(0), at(0), 5000);
+	assert_int_equal(limiter_configure(&l, 100, 1000), 0);
+	assert_int_equal(l.allowed, 85);
+	assert_int_equal(limiter_configure(&l, 200, 1000), 0);
+	assert_int_equal(l.allowed, 85);
+	assert_when(&l, 0, 0, 0, 5000);
+	assert_int_equal(limiter_configure(&l, 50, 1000), 0);
+	assert_int_equal(l.allowed, 50);
+	assert_int_equal(limiter_configure(&l, 60, 1000), 0);
+	assert_int_equal(l.allowed, 60);
 	limiter_deinit(&l);
 }
 
@@ -362,14 +454,18 @@ static void test_without_retry_after_the_hold_doubles(void **state)
 	assert_int_equal(limiter_init(&l, 100, 1000), 0);
 	for (size_t i = 0; i < sizeof(holds_ms) / sizeof(holds_ms[0]); i++) {
 		limiter_take(&l, at(now_ms));
-		limiter_throttle(&l, at(now_ms), -1);
+		limiter_throttle(&l, at(now_ms), at(now_ms), -1);
+		limiter_accepted(&l, at(now_ms)); /* sent before Clerk objected */
 		assert_when(&l, now_ms, 0, 0, now_ms + holds_ms[i]);
 		now_ms += holds_ms[i];
 	}
-	limiter_accepted(&l);
 	limiter_take(&l, at(now_ms));
-	limiter_throttle(&l, at(now_ms), -1);
+	limiter_accepted(&l, at(now_ms));
+	limiter_throttle(&l, at(now_ms), at(now_ms), -1);
 	assert_when(&l, now_ms, 0, 0, now_ms + 1000);
+	limiter_accepted(&l, at(now_ms + 1));
+	limiter_throttle(&l, at(now_ms + 500), at(now_ms), -1); /* a late one */
+	assert_when(&l, now_ms + 500, 0, 0, now_ms + 1500);
 	limiter_deinit(&l);
 }
 
@@ -380,8 +476,9 @@ static void test_a_burst_without_retry_after_doubles_nothing(void **state)
 
 	(void)state;
 	assert_int_equal(limiter_init(&l, 100, 1000), 0);
+	limiter_take(&l, at(0));
 	for (int64_t ms = 0; ms < 12; ms++)
-		limiter_throttle(&l, at(ms), -1);
+		limiter_throttle(&l, at(ms), at(0), -1);
 	assert_true(limiter_when(&l, at(12), 0, 0).ms <= 1012);
 	limiter_deinit(&l);
 }
@@ -392,8 +489,8 @@ static void test_a_shorter_hold_shortens_nothing(void **state)
 
 	(void)state;
 	assert_int_equal(limiter_init(&l, 10, 1000), 0);
-	limiter_throttle(&l, at(0), 5000);
-	limiter_throttle(&l, at(10), 100);
+	limiter_throttle(&l, at(0), at(0), 5000);
+	limiter_throttle(&l, at(10), at(0), 100);
 	assert_when(&l, 10, 0, 0, 5000);
 	limiter_deinit(&l);
 }
@@ -416,7 +513,7 @@ static void test_objections_in_between(void **state)
 
 			now_ms += (int64_t)unit_below(&random, 60);
 			if (unit_below(&random, 40) == 0)
-				limiter_throttle(&l, at(now_ms),
+				limiter_throttle(&l, at(now_ms), at(now_ms - 1),
 						 (int64_t)unit_below(&random, 2000) - 1);
 			when_ms = limiter_when(&l, at(now_ms), 0, 0).ms;
 			assert_true(when_ms >= now_ms && when_ms >= model_when(&m, now_ms, 0));
@@ -441,10 +538,15 @@ int main(void)
 		cmocka_unit_test(test_without_memory_the_budget_stays),
 		cmocka_unit_test(test_an_objection_holds_everything_back),
 		cmocka_unit_test(test_the_queue_behind_a_hold_is_known),
-		cmocka_unit_test(test_a_burst_of_objections_halves_once),
-		cmocka_unit_test(test_a_burst_that_may_retry_at_once_halves_once),
+		cmocka_unit_test(test_a_round_of_requests_is_one_objection),
+		cmocka_unit_test(test_a_round_that_may_retry_at_once_is_one_objection),
+		cmocka_unit_test(test_the_ceiling_is_what_was_in_use),
+		cmocka_unit_test(test_an_objection_below_the_ceiling_lowers_it_further),
 		cmocka_unit_test(test_at_least_one_is_left),
 		cmocka_unit_test(test_the_rate_grows_back),
+		cmocka_unit_test(test_it_is_full_again_in_less_than_two_windows),
+		cmocka_unit_test(test_growth_is_seen_at_once),
+		cmocka_unit_test(test_a_reload_forgets_no_objection),
 		cmocka_unit_test(test_without_retry_after_the_hold_doubles),
 		cmocka_unit_test(test_a_burst_without_retry_after_doubles_nothing),
 		cmocka_unit_test(test_a_shorter_hold_shortens_nothing),
