@@ -30,6 +30,7 @@ struct demand {
 	unsigned attempts;
 	bool not_refused; /* fetched because a caller was refused with the last one */
 	struct mono sent_at;
+	unsigned chance;	 /* that a renewal is used, per mille */
 	struct mono restart_at;	 /* not before, after a DROP */
 	struct account *account; /* the queue it is in; NULL: that of renewals */
 	struct list queue_node;	 /* account->queued */

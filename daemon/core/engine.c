@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "daemon/core/drop.h"
 #include "daemon/core/flight.h"
-#include "daemon/core/renewal.h"
 #include "daemon/core/waiter.h"
 
 #include <assert.h>
@@ -133,17 +132,10 @@ static inline void touch(struct engine *e, struct entry *entry, struct mono now)
 static void renew_on_use(struct engine *e, struct mono now, struct entry *entry)
 {
 	bool planned = entry->timer.at.ms > now.ms && entry->timer.at.ms < entry->expires_at.ms;
-	struct mono at;
-	struct demand *d;
 
-	if (planned || e->stopping || (entry->demand && entry->demand->state != FLIGHT_IDLE) ||
-	    renewal_plan(e, now, entry, &at) != RENEWAL_NOW)
+	if (planned || e->stopping || (entry->demand && entry->demand->state != FLIGHT_IDLE))
 		return;
-	d = demand_obtain(e, entry);
-	if (!d)
-		return; /* no memory: the next use tries again */
-	cache_arm(&e->cache, entry, entry->expires_at);
-	flight_request(e, d, NULL);
+	flight_plan(e, now, entry);
 	flight_dispatch(e, now);
 }
 

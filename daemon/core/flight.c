@@ -1,12 +1,13 @@
 /* See flight.h.
  *
- * Two queues: of callers, a ring of users who take turns, and of renewals, the most urgent first.
- * Callers go first and may use the whole budget; renewals leave a part of it to them. Both wait
- * for the same three: the budget, the breaker, and a bound on how much is under way.
+ * Callers and renewals (queue.h) wait for the same three: the budget, the breaker, and a bound on
+ * how much is under way. Callers may use the whole budget; renewals leave a part of it to them, and
+ * go at a pace.
  */
 #include "daemon/core/flight.h"
 
 #include "base/mem.h"
+#include "daemon/core/queue.h"
 #include "daemon/core/renewal.h"
 #include "daemon/core/waiter.h"
 
@@ -15,7 +16,6 @@
 #define MAX_RUNNING 1024
 #define RESTART_GAP_MS 250
 #define CALLERS_PARTS 10 /* a tenth of what is allowed is kept for callers, one at least */
-#define WATCHED_FIRST_MS (INT64_C(86400) * MS_PER_S)
 #define RETRY_HINT_MS 1000
 
 struct demand *demand_obtain(struct engine *e, struct entry *entry)
@@ -41,10 +41,26 @@ struct demand *demand_obtain(struct engine *e, struct entry *entry)
 	return d;
 }
 
+/* It was a caller's, and nobody waits for it any more, nor has Clerk been asked. What is left to
+ * do is a renewal, of which next_renewal() decides; a watched key without a token keeps its place.
+ */
+static void withdraw(struct engine *e, struct demand *d)
+{
+	bool has_token = d->entry->token_len;
+
+	if (!has_token && !list_is_empty(&d->watchers))
+		return;
+	queue_remove(e, d);
+	if (has_token)
+		queue_add(e, d, NULL);
+}
+
 void demand_release(struct engine *e, struct demand *d)
 {
 	struct entry *entry = d->entry;
 
+	if (list_is_empty(&d->waiters) && d->state == FLIGHT_QUEUED && d->account)
+		withdraw(e, d);
 	if (d->state != FLIGHT_IDLE || !list_is_empty(&d->waiters) || !list_is_empty(&d->watchers))
 		return;
 	entry->demand = NULL;
@@ -56,68 +72,23 @@ void demand_release(struct engine *e, struct demand *d)
 		mem_free(d);
 }
 
-static struct mono needed_by(const struct engine *e, const struct demand *d)
+/* How many fetches go before it, if that user wants it too. */
+static size_t turns_before(const struct engine *e, const struct demand *d,
+			   const struct account *account)
 {
-	const struct entry *entry = d->entry;
-	struct mono at = entry->token_len
-			     ? mono_add_ms(entry->expires_at, -e->config.freshness.min_ttl_ms)
-			     : entry->timer.at; /* foreseen, or never */
+	size_t joined = SIZE_MAX;
+	size_t own = queue_turns_before(e, account, account->queued_count);
 
-	return list_is_empty(&d->watchers) ? at : mono_add_ms(at, -WATCHED_FIRST_MS);
+	if (d->state == FLIGHT_QUEUED && d->account)
+		joined = queue_turns_before_it(e, d);
+	return joined < own ? joined : own;
 }
 
-void flight_enqueue(struct engine *e, struct demand *d, struct account *account)
+/* The error for who can't be served in time, there being room from `when` on. */
+static struct reply no_room(struct engine *e, struct mono now, struct mono when)
 {
-	d->state = FLIGHT_QUEUED;
-	d->account = account;
-	if (!account) {
-		heap_set(&e->renewals, &d->timer, needed_by(e, d));
-		return;
-	}
-	list_append(&account->queued, &d->queue_node);
-	if (account->queued_count++ == 0)
-		list_append(&e->callers, &account->queue_node);
-	e->queued++;
-}
-
-static void dequeue(struct engine *e, struct demand *d)
-{
-	struct account *account = d->account;
-
-	d->state = FLIGHT_IDLE;
-	d->account = NULL;
-	if (!account) {
-		heap_remove(&e->renewals, &d->timer);
-		return;
-	}
-	list_unlink(&d->queue_node);
-	list_unlink(&account->queue_node);
-	if (--account->queued_count)
-		list_append(&e->callers, &account->queue_node); /* the others' turn */
-	e->queued--;
-	quota_forget(&e->quota, account);
-}
-
-static struct demand *first_caller(const struct engine *e)
-{
-	struct account *a = container_of(list_first(&e->callers), struct account, queue_node);
-
-	return container_of(list_first(&a->queued), struct demand, queue_node);
-}
-
-/* How many callers' fetches go before the next one of that user, all taking turns. */
-static size_t turns_before(const struct engine *e, const struct account *account)
-{
-	size_t own = account->queued_count;
-	size_t ahead = own;
-
-	list_for_each (it, &e->callers) {
-		struct account *other = container_of(it, struct account, queue_node);
-
-		if (other != account)
-			ahead += other->queued_count < own + 1 ? other->queued_count : own + 1;
-	}
-	return ahead + (e->renewals.count < own + 1 ? e->renewals.count : own + 1);
+	when = limiter_hint(&e->limiter, now, when);
+	return reply_error(CODE_RATE_LIMITED, mono_diff_ms(when, now), NULL);
 }
 
 bool flight_is_refused(struct engine *e, struct mono now, const struct demand *d,
@@ -126,17 +97,26 @@ bool flight_is_refused(struct engine *e, struct mono now, const struct demand *d
 	int64_t wait_ms = breaker_wait_ms(&e->breaker, now);
 	struct mono when;
 
-	if (d->state == FLIGHT_RUNNING || d->state == FLIGHT_RETRY || d->account)
+	if (d->state == FLIGHT_RUNNING || d->state == FLIGHT_RETRY)
 		return false;
 	if (wait_ms > 0) {
 		*ret = reply_error(e->breaker.reason, wait_ms, NULL);
 		return true;
 	}
-	when = limiter_when(&e->limiter, now, turns_before(e, account), 0);
+	when = limiter_when(&e->limiter, now, turns_before(e, d, account), 0);
 	if (mono_diff_ms(deadline, when) > 0 || mono_is_due(when, now))
 		return false;
-	*ret = reply_error(CODE_RATE_LIMITED, mono_diff_ms(when, now), NULL);
+	*ret = no_room(e, now, when);
 	return true;
+}
+
+/* True if that user's queue would bring it sooner than the one it is in. */
+static bool is_sooner_in(const struct engine *e, const struct demand *d,
+			 const struct account *account)
+{
+	return account && account != d->account &&
+	       (!d->account || queue_turns_before(e, account, account->queued_count) <
+				   queue_turns_before_it(e, d));
 }
 
 void flight_request(struct engine *e, struct demand *d, struct account *account)
@@ -144,10 +124,10 @@ void flight_request(struct engine *e, struct demand *d, struct account *account)
 	if (d->state == FLIGHT_IDLE) {
 		d->attempts = 0;
 		d->not_refused = false;
-		flight_enqueue(e, d, account);
-	} else if (d->state == FLIGHT_QUEUED && !d->account && account) {
-		dequeue(e, d);
-		flight_enqueue(e, d, account);
+		queue_add(e, d, account);
+	} else if (d->state == FLIGHT_QUEUED && is_sooner_in(e, d, account)) {
+		queue_remove(e, d);
+		queue_add(e, d, account);
 	}
 }
 
@@ -161,8 +141,11 @@ static void send(struct engine *e, struct mono now, struct demand *d)
 {
 	bool for_caller = d->account;
 
-	e->renewals_turn = for_caller;
-	dequeue(e, d);
+	if (for_caller)
+		queue_turn(e, d->account);
+	else
+		limiter_take_pace(&e->limiter);
+	queue_remove(e, d);
 	d->state = FLIGHT_RUNNING;
 	d->sent_at = now;
 	d->attempts++;
@@ -187,8 +170,11 @@ void flight_restart(struct engine *e, struct mono now, struct demand *d)
 	struct reply stopping = reply_error(CODE_SHUTTING_DOWN, RETRY_HINT_MS, NULL);
 	struct waiter *first;
 
-	if (d->state == FLIGHT_QUEUED) {
-		return; /* it has not been asked for yet */
+	if (d->state == FLIGHT_QUEUED && !d->account && list_is_empty(&d->watchers)) {
+		queue_remove(e, d); /* a renewal of what is no more */
+	} else if (d->state == FLIGHT_QUEUED) {
+		queue_reorder(e, d); /* it has not been asked for yet */
+		return;
 	} else if (d->state == FLIGHT_RUNNING) {
 		assert(!d->wants_fetch); /* effects are drained between calls */
 		d->wants_cancel = true;
@@ -214,16 +200,26 @@ void flight_restart(struct engine *e, struct mono now, struct demand *d)
 	flight_request(e, d, list_is_empty(&d->waiters) ? NULL : first->account);
 }
 
-void flight_retry_due(struct engine *e, struct demand *d)
+void flight_resume(struct engine *e, struct demand *d)
 {
 	struct waiter *first = container_of(d->waiters.next, struct waiter, node);
 
-	heap_remove(&e->timers, &d->timer);
-	flight_enqueue(e, d, list_is_empty(&d->waiters) ? NULL : first->account);
+	if (!list_is_empty(&d->waiters))
+		queue_add(e, d, first->account);
+	else if (!list_is_empty(&d->watchers) || d->entry->token_len)
+		queue_add(e, d, NULL);
+	else
+		demand_release(e, d);
 }
 
-/* Does what is planned for it, and sets when to look again. */
-static void plan(struct engine *e, struct mono now, struct entry *entry)
+void flight_retry_due(struct engine *e, struct demand *d)
+{
+	heap_remove(&e->timers, &d->timer);
+	d->state = FLIGHT_IDLE;
+	flight_resume(e, d);
+}
+
+void flight_plan(struct engine *e, struct mono now, struct entry *entry)
 {
 	struct mono at;
 	enum renewal renewal = renewal_plan(e, now, entry, &at);
@@ -233,8 +229,10 @@ static void plan(struct engine *e, struct mono now, struct entry *entry)
 	if (e->stopping || renewal != RENEWAL_NOW)
 		return;
 	d = demand_obtain(e, entry);
-	if (d)
-		flight_request(e, d, NULL);
+	if (!d)
+		return; /* no memory: the next use tries again */
+	d->chance = renewal_chance(e, now, entry);
+	flight_request(e, d, NULL);
 }
 
 /* It holds nothing any more, and nobody wants it now: it may be worth knowing a while longer. */
@@ -252,7 +250,7 @@ static void keep(struct engine *e, struct mono now, struct entry *entry)
 		hollow = cache_hollow(&e->cache, entry);
 	}
 	if (hollow)
-		plan(e, now, hollow);
+		flight_plan(e, now, hollow);
 	else
 		cache_remove(&e->cache, entry);
 }
@@ -262,7 +260,7 @@ static void forget(struct engine *e, struct mono now, struct entry *entry)
 	struct demand *d = entry->demand;
 
 	if (d && d->state == FLIGHT_QUEUED && !d->account && list_is_empty(&d->watchers)) {
-		dequeue(e, d); /* too late for a renewal */
+		queue_remove(e, d); /* too late for a renewal */
 		demand_release(e, d);
 		d = NULL;
 	}
@@ -280,19 +278,53 @@ void flight_entry_due(struct engine *e, struct mono now, struct entry *entry)
 	if (mono_is_due(entry->expires_at, now))
 		forget(e, now, entry);
 	else
-		plan(e, now, entry);
+		flight_plan(e, now, entry);
 }
 
 void flight_refuse_queued(struct engine *e, struct mono now, const struct reply *reply)
 {
-	while (!list_is_empty(&e->callers)) {
-		struct demand *d = first_caller(e);
+	struct demand *d;
 
-		dequeue(e, d);
+	while ((d = queue_first_caller(e))) {
+		queue_remove(e, d);
 		waiters_fail(e, now, d, reply);
 		if (!list_is_empty(&d->watchers))
-			flight_enqueue(e, d, NULL);
+			queue_add(e, d, NULL);
 		demand_release(e, d);
+	}
+}
+
+/* Who can't wait until then is told. */
+static void refuse_impatient(struct engine *e, struct mono now, struct demand *d, struct mono when)
+{
+	list_for_each_safe (it, &d->waiters) {
+		struct waiter *w = container_of(it, struct waiter, node);
+		struct reply error;
+
+		if (!mono_is_due(w->timer.at, when))
+			continue;
+		error = no_room(e, now, when);
+		waiter_fail(e, now, w, &error);
+	}
+}
+
+void flight_refuse_hopeless(struct engine *e, struct mono now)
+{
+	struct list order;
+	struct list *first;
+	struct demand *d;
+
+	list_init(&order);
+	while ((d = queue_first_caller(e))) {
+		queue_turn(e, d->account);
+		queue_remove(e, d);
+		list_append(&order, &d->queue_node);
+	}
+	while ((first = list_first(&order))) {
+		d = container_of(first, struct demand, queue_node);
+		list_unlink(first);
+		refuse_impatient(e, now, d, limiter_when(&e->limiter, now, e->queued, 0));
+		flight_resume(e, d);
 	}
 }
 
@@ -311,7 +343,7 @@ static void fail_demand(void *arg, struct entry *entry)
 	if (!d || (d->state == FLIGHT_RUNNING && !all->running_too))
 		return;
 	if (d->state == FLIGHT_QUEUED)
-		dequeue(all->engine, d);
+		queue_remove(all->engine, d);
 	if (d->state == FLIGHT_RETRY) {
 		heap_remove(&all->engine->timers, &d->timer);
 		d->state = FLIGHT_IDLE;
@@ -342,13 +374,6 @@ static bool breaker_lets(struct engine *e, struct mono now)
 	return false;
 }
 
-/* Callers go first, and may use the whole budget; but while they come without end, the renewals are
- * as one more user among them, or nobody's token would be renewed. */
-static bool is_callers_turn(const struct engine *e)
-{
-	return !list_is_empty(&e->callers) && !(e->renewals_turn && e->renewals.count);
-}
-
 static size_t callers_share(struct engine *e, struct mono now)
 {
 	size_t share = limiter_allowed(&e->limiter, now) / CALLERS_PARTS;
@@ -356,26 +381,60 @@ static size_t callers_share(struct engine *e, struct mono now)
 	return share ? share : 1;
 }
 
+/* Whether it is still worth a call, which was decided when it was queued; *ret_at is when it is to
+ * be looked at again if not. */
+static bool is_wanted(struct engine *e, struct mono now, const struct demand *d,
+		      struct mono *ret_at)
+{
+	const struct entry *entry = d->entry;
+
+	if (!list_is_empty(&d->watchers))
+		return true;
+	if (entry->expires_at.ms == INT64_MIN)
+		return false;
+	*ret_at = mono_add_ms(entry->expires_at, -(int64_t)entry->lead_ms);
+	if (entry->token_len && !mono_is_due(*ret_at, now))
+		return false;
+	return renewal_plan(e, now, entry, ret_at) == RENEWAL_NOW;
+}
+
+/* The first renewal that is wanted still. */
+static struct demand *next_renewal(struct engine *e, struct mono now)
+{
+	struct demand *d;
+	struct mono at;
+
+	while ((d = queue_first_renewal(e)) && !is_wanted(e, now, d, &at)) {
+		queue_remove(e, d);
+		if (d->entry->timer.slot != HEAP_NOWHERE)
+			cache_arm(&e->cache, d->entry, at);
+		demand_release(e, d);
+	}
+	return d;
+}
+
 /* The next to be sent, or NULL; wake_at is when there may be one. */
 static struct demand *next_to_send(struct engine *e, struct mono now)
 {
-	size_t reserve;
+	size_t share = callers_share(e, now);
+	struct demand *caller;
 	struct mono when;
 
 	e->wake_at = MONO_NEVER;
 	if (e->running >= MAX_RUNNING || e->stopping ||
 	    (list_is_empty(&e->callers) && e->renewals.count == 0) || !breaker_lets(e, now))
 		return NULL;
-	reserve = list_is_empty(&e->callers) ? callers_share(e, now) : 0;
-	when = limiter_when(&e->limiter, now, 0, reserve);
-	if (!mono_is_due(when, now)) {
-		e->wake_at = mono_min(when, e->limiter.regrow_at);
+	e->wake_at = queue_promote(e, now, share);
+	caller = queue_first_caller(e);
+	if (!caller && e->renewals.count == 0)
 		return NULL;
-	}
-	if (is_callers_turn(e))
-		return first_caller(e);
-	return e->renewals.count ? container_of(heap_first(&e->renewals), struct demand, timer)
-				 : NULL;
+	when = limiter_when(&e->limiter, now, 0, caller ? 0 : share);
+	if (!caller)
+		when = mono_max(when, limiter_pace(&e->limiter, now, share));
+	if (mono_is_due(when, now))
+		return caller ? caller : next_renewal(e, now);
+	e->wake_at = mono_min(e->wake_at, mono_min(when, e->limiter.regrow_at));
+	return NULL;
 }
 
 void flight_dispatch(struct engine *e, struct mono now)

@@ -6,20 +6,25 @@
 /* The entry's demand, made if there is none; NULL: no memory. */
 struct demand *demand_obtain(struct engine *e, struct entry *entry);
 
-/* Frees it if nobody wants the key any more, and the entry too if it holds nothing. */
+/* Frees it if nobody wants the key any more, and the entry too if it holds nothing. A fetch that
+ * was sent goes on; one that only waits for its turn does not. */
 void demand_release(struct engine *e, struct demand *d);
 
 /* True if Clerk can't be asked for it within a caller's time; *ret says why and when. */
 bool flight_is_refused(struct engine *e, struct mono now, const struct demand *d,
 		       const struct account *account, struct mono deadline, struct reply *ret);
 
-/* Puts an idle one in the queue of that user, or of renewals (NULL). */
-void flight_enqueue(struct engine *e, struct demand *d, struct account *account);
+/* Does what is planned for an entry now, and sets when to look at it again. */
+void flight_plan(struct engine *e, struct mono now, struct entry *entry);
+
+/* Queues an idle one again, for whoever still wants it. */
+void flight_resume(struct engine *e, struct demand *d);
 
 /* Tries again then. */
 void flight_retry_at(struct engine *e, struct demand *d, struct mono at);
 
-/* Wants a fetch, for that user, or for a renewal (NULL). Joins the one there is. */
+/* Wants a fetch, for that user, or for a renewal (NULL). Joins the one there is, at the better of
+ * the two places. */
 void flight_request(struct engine *e, struct demand *d, struct account *account);
 
 /* Gives up the fetch under way, whose answer must not be used; asks again if anybody waits. */
@@ -30,6 +35,9 @@ void flight_dispatch(struct engine *e, struct mono now);
 
 /* Answers all queued callers with that error. */
 void flight_refuse_queued(struct engine *e, struct mono now, const struct reply *reply);
+
+/* Clerk throttles: tells queued callers who can't be served in time any more. */
+void flight_refuse_hopeless(struct engine *e, struct mono now);
 
 /* Answers everybody who waits with that error, or with what is in hand; those whose fetch is under
  * way only if `running_too`. */

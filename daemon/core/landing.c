@@ -71,27 +71,19 @@ static void transient(struct engine *e, struct mono now, struct demand *d, const
 /* Whoever can't wait as long as Clerk wants is told at once; the others keep their place. */
 static void throttled(struct engine *e, struct mono now, struct demand *d, const struct outcome *o)
 {
-	struct mono when;
-	struct reply error;
-	struct account *account;
+	struct reply stopping = reply_error(CODE_RATE_LIMITED, RETRY_HINT_MS, o->text);
 
 	e->stats.throttled++;
 	limiter_throttle(&e->limiter, now, d->sent_at, o->retry_after_ms);
 	breaker_succeeded(&e->breaker);
-	when = limiter_when(&e->limiter, now, 0, 0);
-	error = reply_error(CODE_RATE_LIMITED, mono_diff_ms(when, now), o->text);
-	if (e->stopping || mono_is_due(waiters_last_deadline(d), when)) {
-		give_up(e, now, d, &error);
+	if (e->stopping) {
+		give_up(e, now, d, &stopping);
 		return;
 	}
-	list_for_each_safe (it, &d->waiters) {
-		struct waiter *w = container_of(it, struct waiter, node);
-
-		if (mono_is_due(w->timer.at, when))
-			waiter_fail(e, now, w, &error);
-	}
-	account = container_of(list_first(&d->waiters), struct waiter, node)->account;
-	flight_enqueue(e, d, account);
+	if (list_is_empty(&d->waiters) && entry_is_valid(d->entry, now, 0))
+		d->entry->flags |= ENTRY_FAILING;
+	flight_resume(e, d);
+	flight_refuse_hopeless(e, now);
 }
 
 /* Clerk has none, and says so: an answer, not an outage. */

@@ -14,12 +14,15 @@
 #define LEAST_PARTS 10 /* a tenth of the budget in use is no cause of a 429 */
 #define PAUSE_PARTS 10 /* the rate grows so often in a window */
 #define STEP_PARTS 100
+#define PACE_PARTS 10
 
 int limiter_init(struct limiter *l, size_t limit, int64_t window_ms)
 {
 	*l = (struct limiter){ .regrow_at = MONO_NEVER,
 			       .hold_until = { INT64_MIN },
-			       .reduced_at = { INT64_MIN } };
+			       .reduced_at = { INT64_MIN },
+			       .pace_from = { INT64_MIN },
+			       .hinted_until = { INT64_MIN } };
 	return limiter_configure(l, limit, window_ms);
 }
 
@@ -142,6 +145,36 @@ void limiter_take(struct limiter *l, struct mono now)
 	forget_old(l, now);
 	assert(l->count < l->size);
 	*nth_sent(l, l->count++) = now;
+}
+
+struct mono limiter_pace(struct limiter *l, struct mono now, size_t reserve)
+{
+	size_t allowed = limiter_allowed(l, now);
+	size_t usable = allowed > reserve ? allowed - reserve : 1;
+	struct mono next = mono_add_ms(l->pace_from, l->window_ms / PACE_PARTS);
+
+	if (mono_is_due(next, now)) {
+		l->pace_from = now;
+		l->paced = 0;
+	}
+	return l->paced < (usable + PACE_PARTS - 1) / PACE_PARTS ? now : next;
+}
+
+void limiter_take_pace(struct limiter *l)
+{
+	l->paced++;
+}
+
+struct mono limiter_hint(struct limiter *l, struct mono now, struct mono when)
+{
+	size_t allowed = limiter_allowed(l, now);
+
+	if (mono_is_due(l->hinted_until, now))
+		l->hinted = 0;
+	when =
+	    mono_add_ms(when, (int64_t)(l->hinted++ % allowed) * l->window_ms / (int64_t)allowed);
+	l->hinted_until = mono_max(l->hinted_until, when);
+	return when;
 }
 
 size_t limiter_used(struct limiter *l, struct mono now)

@@ -34,7 +34,11 @@ struct limiter {
 	struct mono hold_until; /* nothing is sent before */
 	struct mono regrow_at;	/* when `allowed` grows next */
 	struct mono reduced_at;
-	unsigned objections; /* in a row, for holds without Retry-After */
+	unsigned objections;   /* in a row, for holds without Retry-After */
+	struct mono pace_from; /* a tenth of a window, and what went in it at a pace */
+	size_t paced;
+	struct mono hinted_until; /* who was refused comes back until then, so many */
+	size_t hinted;
 };
 
 /* `limit` at least 1. 0 or -ENOMEM. */
@@ -51,6 +55,16 @@ struct mono limiter_when(struct limiter *l, struct mono now, size_t ahead, size_
 
 /* A request is sent now. limiter_when() must have said so. */
 void limiter_take(struct limiter *l, struct mono now);
+
+/* What nobody waits for goes at a pace, so that a herd of it (the host slept, everything was
+ * dropped) is spread over a window: when one more of it may go, if limiter_when() says so too; one
+ * more of it has gone. */
+struct mono limiter_pace(struct limiter *l, struct mono now, size_t reserve);
+void limiter_take_pace(struct limiter *l);
+
+/* When somebody is to come back who was refused, there being room from `when` on: one after the
+ * other, over a window, at the rate at which they can be served. */
+struct mono limiter_hint(struct limiter *l, struct mono now, struct mono when);
 
 /* How many were sent within the window that ends now. */
 size_t limiter_used(struct limiter *l, struct mono now);

@@ -48,6 +48,14 @@ static unsigned load(struct engine *e, struct mono now)
 	return (unsigned)(used >= LOAD_HIGH && used > e->load / 1000 ? used : e->load / 1000);
 }
 
+unsigned renewal_chance(const struct engine *e, struct mono now, const struct entry *entry)
+{
+	int64_t lifetime_ms = mono_diff_ms(entry->expires_at, entry->fetched_at);
+
+	return rhythm_chance(&e->rhythm, &entry->beat, entry->frequency,
+			     mono_diff_ms(now, entry->last_use), lifetime_ms - entry->lead_ms);
+}
+
 /* Whether a key that is not foreseen to be used is worth a renewal. */
 static bool is_worth_a_call(struct engine *e, struct mono now, const struct entry *entry,
 			    int64_t lifetime_ms)
@@ -60,8 +68,7 @@ static bool is_worth_a_call(struct engine *e, struct mono now, const struct entr
 	used = load(e, now);
 	if (e->config.freshness.renew_idle_ms >= 0 && used < LOAD_TIGHT)
 		return true;
-	return rhythm_chance(&e->rhythm, &entry->beat, entry->frequency, idle_ms,
-			     lifetime_ms - entry->lead_ms) >= freshness_least_chance(used);
+	return renewal_chance(e, now, entry) >= freshness_least_chance(used);
 }
 
 static enum renewal decide(struct engine *e, struct mono now, const struct entry *entry,

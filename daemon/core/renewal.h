@@ -25,5 +25,8 @@ enum renewal {
 enum renewal renewal_plan(struct engine *e, struct mono now, const struct entry *entry,
 			  struct mono *ret_at);
 
+/* How surely a key is used before the token that a renewal would bring ends, per mille. */
+unsigned renewal_chance(const struct engine *e, struct mono now, const struct entry *entry);
+
 /* Until when an entry without a token is worth keeping. */
 struct mono renewal_keep_until(const struct entry *entry);

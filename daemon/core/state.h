@@ -1,4 +1,4 @@
-/* The engine's state, for the files that make it up: engine.c (requests), flight.c and
+/* The engine's state, for the files that make it up: engine.c (requests), flight.c, queue.c and
  * landing.c (fetches), waiter.c, watch.c, stats.c (the numbers). */
 #pragma once
 
@@ -34,7 +34,6 @@ struct engine {
 	size_t running;
 	size_t demands; /* flights and watches in all: what the heaps must have room for */
 	size_t waiters;
-	bool renewals_turn;  /* of the two queues, where both have something to send */
 	struct mono wake_at; /* when the queues can move */
 	int64_t slowest_ms;  /* that Clerk has lately been */
 	struct mono key_since;

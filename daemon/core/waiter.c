@@ -101,8 +101,10 @@ struct reply waiter_timeout_reply(struct engine *e, struct mono now, const struc
 		return (struct reply){ .type = REPLY_TOKEN,
 				       .token = entry_view(d->entry, now, SOURCE_CACHE) };
 	when = limiter_when(&e->limiter, now, 0, 0);
-	if (d->state == FLIGHT_QUEUED && !mono_is_due(when, now))
+	if (d->state == FLIGHT_QUEUED && !mono_is_due(when, now)) {
+		when = limiter_hint(&e->limiter, now, when);
 		return reply_error(CODE_RATE_LIMITED, mono_diff_ms(when, now), NULL);
+	}
 	return reply_error(CODE_TIMEOUT, RETRY_HINT_MS, NULL);
 }
 

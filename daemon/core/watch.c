@@ -5,6 +5,7 @@
  */
 #include "base/mem.h"
 #include "daemon/core/flight.h"
+#include "daemon/core/queue.h"
 #include "daemon/core/waiter.h"
 
 struct watch *watch_new(struct engine *e, struct client *client, struct demand *d)
@@ -29,6 +30,7 @@ struct watch *watch_new(struct engine *e, struct client *client, struct demand *
 	list_init(&w->effect_node);
 	list_append(&d->watchers, &w->node);
 	list_append(&client->watches, &w->owner_node);
+	queue_reorder(e, d);
 	return w;
 }
 
@@ -140,6 +142,8 @@ void engine_watch_end(struct engine *e, struct watch *w)
 				waiter->watch = NULL;
 		}
 	watch_free(e, w);
-	if (d)
-		demand_release(e, d);
+	if (!d)
+		return;
+	queue_reorder(e, d);
+	demand_release(e, d);
 }

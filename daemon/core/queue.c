@@ -1,0 +1,142 @@
+/* See queue.h. */
+#include "daemon/core/queue.h"
+
+#define WATCHED_FIRST_MS (INT64_C(86400) * MS_PER_S)
+
+/* When its token is no longer good for a caller. */
+static struct mono needed_at(const struct engine *e, const struct demand *d)
+{
+	const struct entry *entry = d->entry;
+
+	if (entry->token_len)
+		return mono_add_ms(entry->expires_at, -e->config.freshness.min_ttl_ms);
+	if (list_is_empty(&d->watchers))
+		return entry->timer.at; /* foreseen, or never */
+	return (struct mono){ 0 };
+}
+
+static struct mono rank(const struct engine *e, const struct demand *d)
+{
+	int64_t unsure = RHYTHM_CERTAIN - d->chance;
+	int64_t later_ms = list_is_empty(&d->watchers)
+			       ? e->limiter.window_ms * unsure / RHYTHM_CERTAIN
+			       : -WATCHED_FIRST_MS;
+
+	return mono_add_ms(needed_at(e, d), later_ms);
+}
+
+/* Behind those that were asked for already if it is one of them, else behind all. */
+static void line_up(struct account *account, struct demand *d)
+{
+	struct list *before = d->attempts ? account->queued.next : &account->queued;
+
+	while (before != &account->queued &&
+	       container_of(before, struct demand, queue_node)->attempts)
+		before = before->next;
+	list_append(before, &d->queue_node);
+}
+
+void queue_add(struct engine *e, struct demand *d, struct account *account)
+{
+	d->state = FLIGHT_QUEUED;
+	d->account = account;
+	if (!account) {
+		heap_set(&e->renewals, &d->timer, rank(e, d));
+		return;
+	}
+	line_up(account, d);
+	if (account->queued_count++ == 0)
+		list_append(&e->callers, &account->queue_node);
+	e->queued++;
+}
+
+void queue_remove(struct engine *e, struct demand *d)
+{
+	struct account *account = d->account;
+
+	d->state = FLIGHT_IDLE;
+	d->account = NULL;
+	if (!account) {
+		heap_remove(&e->renewals, &d->timer);
+		return;
+	}
+	list_unlink(&d->queue_node);
+	if (--account->queued_count == 0)
+		list_unlink(&account->queue_node);
+	e->queued--;
+	quota_forget(&e->quota, account);
+}
+
+void queue_turn(struct engine *e, struct account *account)
+{
+	list_unlink(&account->queue_node);
+	list_append(&e->callers, &account->queue_node);
+}
+
+struct demand *queue_first_caller(const struct engine *e)
+{
+	struct list *first = list_first(&e->callers);
+
+	if (!first)
+		return NULL;
+	first = list_first(&container_of(first, struct account, queue_node)->queued);
+	return container_of(first, struct demand, queue_node);
+}
+
+struct demand *queue_first_renewal(const struct engine *e)
+{
+	struct heap_node *first = heap_first(&e->renewals);
+
+	return first ? container_of(first, struct demand, timer) : NULL;
+}
+
+size_t queue_turns_before(const struct engine *e, const struct account *account, size_t own)
+{
+	size_t ahead = own;
+	size_t turns = own + 1; /* of each who stands before it in the ring */
+
+	list_for_each (it, &e->callers) {
+		const struct account *other = container_of(it, struct account, queue_node);
+
+		if (other == account)
+			turns = own;
+		else
+			ahead += other->queued_count < turns ? other->queued_count : turns;
+	}
+	return ahead;
+}
+
+size_t queue_turns_before_it(const struct engine *e, const struct demand *d)
+{
+	size_t own = 0;
+
+	list_for_each (it, &d->account->queued) {
+		if (it == &d->queue_node)
+			break;
+		own++;
+	}
+	return queue_turns_before(e, d->account, own);
+}
+
+void queue_reorder(struct engine *e, struct demand *d)
+{
+	if (d->state == FLIGHT_QUEUED && !d->account)
+		heap_set(&e->renewals, &d->timer, rank(e, d));
+}
+
+struct mono queue_promote(struct engine *e, struct mono now, size_t reserve)
+{
+	struct demand *d;
+
+	while ((d = queue_first_renewal(e)) && !list_is_empty(&d->watchers)) {
+		struct watch *watch = container_of(d->watchers.next, struct watch, node);
+		struct mono at = mono_max(needed_at(e, d), limiter_pace(&e->limiter, now, reserve));
+
+		if (!mono_is_due(at, now))
+			return at;
+		limiter_take_pace(&e->limiter);
+		queue_remove(e, d);
+		queue_add(e, d, watch->client->account);
+	}
+	return MONO_NEVER;
+}

@@ -1,0 +1,40 @@
+/* Fetches that wait for their turn: who goes first.
+ *
+ * Callers, always: a ring of users who take turns, each with a queue of its own, in the order in
+ * which they came, but what Clerk has been asked for already, in vain, before what it has not. Then
+ * what nobody waits for: watched keys, by when their token is no longer good for a caller; then all
+ * others, by how soon and how surely they are needed: what may not be used at all stands a window
+ * behind what surely is.
+ *
+ * A watched key whose time has come takes a place in the queue of who watches it, so that callers
+ * without end don't end its tokens.
+ */
+#pragma once
+
+#include "daemon/core/state.h"
+
+/* Puts an idle fetch in the queue of that user, or of renewals (NULL). */
+void queue_add(struct engine *e, struct demand *d, struct account *account);
+
+/* Takes it out, idle. The account goes if that was the last that it held. */
+void queue_remove(struct engine *e, struct demand *d);
+
+/* That user had its turn. */
+void queue_turn(struct engine *e, struct account *account);
+
+/* The first of all callers', of all renewals; NULL if there is none. */
+struct demand *queue_first_caller(const struct engine *e);
+struct demand *queue_first_renewal(const struct engine *e);
+
+/* How many fetches go before the one that has `own` of that user's before it. */
+size_t queue_turns_before(const struct engine *e, const struct account *account, size_t own);
+
+/* How many go before that one, which is a caller's. */
+size_t queue_turns_before_it(const struct engine *e, const struct demand *d);
+
+/* It is watched now, or no longer, or has lost its token. */
+void queue_reorder(struct engine *e, struct demand *d);
+
+/* Moves the watched keys whose time has come to their watchers' queues, at the pace of renewals.
+ * Returns when there will be more to move. */
+struct mono queue_promote(struct engine *e, struct mono now, size_t reserve);
