@@ -301,7 +301,7 @@ static void refuse_impatient(struct engine *e, struct mono now, struct demand *d
 		struct waiter *w = container_of(it, struct waiter, node);
 		struct reply error;
 
-		if (!mono_is_due(w->timer.at, when))
+		if (!mono_is_due(w->timer.at, when) || mono_is_due(when, now))
 			continue;
 		error = no_room(e, now, when);
 		waiter_fail(e, now, w, &error);
