@@ -85,14 +85,15 @@ static size_t turns_before(const struct engine *e, const struct demand *d,
 }
 
 /* The error for who can't be served in time, there being room from `when` on. */
-static struct reply no_room(struct engine *e, struct mono now, struct mono when)
+static struct reply no_room(struct engine *e, struct mono now, struct account *account,
+			    struct mono when)
 {
-	when = limiter_hint(&e->limiter, now, when);
+	when = limiter_hint(&e->limiter, now, &account->hints, when);
 	return reply_error(CODE_RATE_LIMITED, mono_diff_ms(when, now), NULL);
 }
 
 bool flight_is_refused(struct engine *e, struct mono now, const struct demand *d,
-		       const struct account *account, struct mono deadline, struct reply *ret)
+		       struct account *account, struct mono deadline, struct reply *ret)
 {
 	int64_t wait_ms = breaker_wait_ms(&e->breaker, now);
 	struct mono when;
@@ -106,7 +107,7 @@ bool flight_is_refused(struct engine *e, struct mono now, const struct demand *d
 	when = limiter_when(&e->limiter, now, turns_before(e, d, account), 0);
 	if (mono_diff_ms(deadline, when) > 0 || mono_is_due(when, now))
 		return false;
-	*ret = no_room(e, now, when);
+	*ret = no_room(e, now, account, when);
 	return true;
 }
 
@@ -303,7 +304,7 @@ static void refuse_impatient(struct engine *e, struct mono now, struct demand *d
 
 		if (!mono_is_due(w->timer.at, when) || mono_is_due(when, now))
 			continue;
-		error = no_room(e, now, when);
+		error = no_room(e, now, w->account, when);
 		waiter_fail(e, now, w, &error);
 	}
 }

@@ -12,7 +12,7 @@ void demand_release(struct engine *e, struct demand *d);
 
 /* True if Clerk can't be asked for it within a caller's time; *ret says why and when. */
 bool flight_is_refused(struct engine *e, struct mono now, const struct demand *d,
-		       const struct account *account, struct mono deadline, struct reply *ret);
+		       struct account *account, struct mono deadline, struct reply *ret);
 
 /* Does what is planned for an entry now, and sets when to look at it again. */
 void flight_plan(struct engine *e, struct mono now, struct entry *entry);

@@ -21,8 +21,7 @@ int limiter_init(struct limiter *l, size_t limit, int64_t window_ms)
 	*l = (struct limiter){ .regrow_at = MONO_NEVER,
 			       .hold_until = { INT64_MIN },
 			       .reduced_at = { INT64_MIN },
-			       .pace_from = { INT64_MIN },
-			       .hinted_until = { INT64_MIN } };
+			       .pace_from = { INT64_MIN } };
 	return limiter_configure(l, limit, window_ms);
 }
 
@@ -165,15 +164,14 @@ void limiter_take_pace(struct limiter *l)
 	l->paced++;
 }
 
-struct mono limiter_hint(struct limiter *l, struct mono now, struct mono when)
+struct mono limiter_hint(struct limiter *l, struct mono now, struct hints *hints, struct mono when)
 {
 	size_t allowed = limiter_allowed(l, now);
+	size_t place = mono_is_due(hints->until, now) ? 0 : hints->count % allowed;
 
-	if (mono_is_due(l->hinted_until, now))
-		l->hinted = 0;
-	when =
-	    mono_add_ms(when, (int64_t)(l->hinted++ % allowed) * l->window_ms / (int64_t)allowed);
-	l->hinted_until = mono_max(l->hinted_until, when);
+	when = mono_add_ms(when, (int64_t)place * l->window_ms / (int64_t)allowed);
+	hints->until = mono_max(hints->until, when);
+	hints->count = place + 1;
 	return when;
 }
 

@@ -23,6 +23,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* To those of one user who were refused: so many were told to come back until then. */
+struct hints {
+	struct mono until;
+	size_t count;
+};
+
 struct limiter {
 	struct mono *sent; /* ring of `size` times, the oldest at `first` */
 	size_t size, first, count;
@@ -37,8 +43,6 @@ struct limiter {
 	unsigned objections;   /* in a row, for holds without Retry-After */
 	struct mono pace_from; /* a tenth of a window, and what went in it at a pace */
 	size_t paced;
-	struct mono hinted_until; /* who was refused comes back until then, so many */
-	size_t hinted;
 };
 
 /* `limit` at least 1. 0 or -ENOMEM. */
@@ -62,9 +66,9 @@ void limiter_take(struct limiter *l, struct mono now);
 struct mono limiter_pace(struct limiter *l, struct mono now, size_t reserve);
 void limiter_take_pace(struct limiter *l);
 
-/* When somebody is to come back who was refused, there being room from `when` on: one after the
- * other, over a window, at the rate at which they can be served. */
-struct mono limiter_hint(struct limiter *l, struct mono now, struct mono when);
+/* When one more of a user is to come back who was refused, there being room from `when` on: one
+ * after the other, over a window, at the rate at which they can be served. */
+struct mono limiter_hint(struct limiter *l, struct mono now, struct hints *hints, struct mono when);
 
 /* How many were sent within the window that ends now. */
 size_t limiter_used(struct limiter *l, struct mono now);

@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/list.h"
+#include "daemon/core/limiter.h"
 
 #include <sys/types.h>
 
@@ -31,6 +32,7 @@ struct account {
 	uid_t uid;
 	uint16_t index;
 	size_t held[QUOTA_KINDS];
+	struct hints hints;
 };
 
 struct quota {

@@ -102,7 +102,7 @@ struct reply waiter_timeout_reply(struct engine *e, struct mono now, const struc
 				       .token = entry_view(d->entry, now, SOURCE_CACHE) };
 	when = limiter_when(&e->limiter, now, 0, 0);
 	if (d->state == FLIGHT_QUEUED && !mono_is_due(when, now)) {
-		when = limiter_hint(&e->limiter, now, when);
+		when = limiter_hint(&e->limiter, now, &w->account->hints, when);
 		return reply_error(CODE_RATE_LIMITED, mono_diff_ms(when, now), NULL);
 	}
 	return reply_error(CODE_TIMEOUT, RETRY_HINT_MS, NULL);
