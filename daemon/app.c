@@ -170,6 +170,8 @@ static struct engine_config engine_config(const struct app *app, const struct co
 		.max_clients = c->max_clients,
 		.budget = budget ? budget : 1,
 		.budget_window_ms = c->rate_limit_count ? c->rate_limit_window_ms : LIMIT_WINDOW_MS,
+		.request_timeout_ms = c->request_timeout_ms,
+		.max_connections = c->max_connections,
 		.own_uid = geteuid(),
 		.greeting = app->greeting,
 	};
@@ -194,7 +196,7 @@ static void fetch(struct app *app, const struct effect *effect)
 						  .retry_after_ms = -1 };
 
 	if (upstream_fetch(app->upstream, effect->flight, effect->key.session, effect->key.template,
-			   effect->key.expires_in_s) < 0)
+			   effect->key.expires_in_s, effect->is_second) < 0)
 		engine_fetched(app->engine, clock_boot(), effect->flight, &no_memory);
 }
 

@@ -36,6 +36,8 @@ static int init(struct engine *e, const struct engine_config *config,
 {
 	e->random.state = seed;
 	e->wake_at = MONO_NEVER;
+	e->answered_at.ms = INT64_MIN;
+	e->room = MAX_RUNNING;
 	list_init(&e->callers);
 	list_init(&e->answered);
 	list_init(&e->flights);
@@ -437,7 +439,7 @@ void engine_tick(struct engine *e, struct mono now)
 		if (first->tag == TIMER_WAITER)
 			waiter_due(e, now, container_of(first, struct waiter, timer));
 		else
-			flight_retry_due(e, container_of(first, struct demand, timer));
+			flight_timer_due(e, now, container_of(first, struct demand, timer));
 	}
 	flight_dispatch(e, now);
 }
@@ -467,6 +469,7 @@ static void pop_flight(struct demand *d, struct effect *ret)
 	}
 	ret->type = EFFECT_FETCH;
 	ret->key = entry_key(d->entry);
+	ret->is_second = d->copies > 1;
 	d->wants_fetch = false;
 	list_unlink(&d->effect_node);
 }
@@ -527,6 +530,7 @@ void engine_give_up(struct engine *e, struct mono now)
 void engine_key_changed(struct engine *e, struct mono now)
 {
 	breaker_reset(&e->breaker);
+	e->probe = NULL;
 	e->key_since = now;
 	flight_dispatch(e, now);
 }

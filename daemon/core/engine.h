@@ -23,8 +23,10 @@ struct engine_config {
 	size_t max_clients;
 	size_t budget; /* requests a window */
 	int64_t budget_window_ms;
-	uid_t own_uid;	      /* an administrator, beside root */
-	const char *greeting; /* the answer to HELLO, behind OK */
+	int64_t request_timeout_ms; /* of a request to Clerk; 0: not known */
+	size_t max_connections;	    /* to Clerk; 0: not known */
+	uid_t own_uid;		    /* an administrator, beside root */
+	const char *greeting;	    /* the answer to HELLO, behind OK */
 };
 
 /* Who asks: a connection, or a front of another kind. The caller's storage. */
@@ -41,7 +43,7 @@ struct client {
 enum effect_type {
 	EFFECT_NONE,
 	EFFECT_FETCH,	/* ask Clerk for `key`; engine_fetched(flight) brings the answer */
-	EFFECT_CANCEL,	/* forget `flight` */
+	EFFECT_CANCEL,	/* forget `flight`, both requests where there is a second */
 	EFFECT_REPLY,	/* `reply` answers the request of `cookie` */
 	EFFECT_PUSH,	/* `watch` has news: engine_watch_read() when there is room for it */
 	EFFECT_DROPPED, /* tell clients that track: `key`, as in the push */
@@ -51,6 +53,7 @@ struct effect {
 	enum effect_type type;
 	struct demand *flight;
 	struct key key;
+	bool is_second; /* the first request hangs: on another connection */
 	void *cookie;
 	struct reply reply;
 	struct watch *watch;

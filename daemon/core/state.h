@@ -15,6 +15,8 @@ enum timer_tag {
 	TIMER_DEMAND,
 };
 
+#define MAX_RUNNING 1024 /* requests to Clerk */
+
 struct engine {
 	struct engine_config config;
 	struct quota quota;
@@ -31,8 +33,12 @@ struct engine {
 	struct heap renewals; /* queued fetches that nobody waits for, the most urgent first */
 	struct list callers;  /* ring of accounts with queued fetches that somebody waits for */
 	size_t queued;	      /* fetches of callers in all accounts */
-	size_t running;
-	size_t demands; /* flights and watches in all: what the heaps must have room for */
+	size_t running;	      /* requests under way */
+	size_t unanswered;    /* of them at most so many were sent since Clerk last answered */
+	size_t room;	      /* how many may be under way */
+	struct mono answered_at;
+	struct demand *probe; /* that the breaker waits for, or NULL */
+	size_t demands;	      /* flights and watches in all: what the heaps must have room for */
 	size_t waiters;
 	bool renewals_turn;  /* of the two queues, where both have something to send */
 	struct mono wake_at; /* when the queues can move */

@@ -438,7 +438,7 @@ static int call_new(struct upstream *u, void *flight, struct call **ret)
 }
 
 int upstream_fetch(struct upstream *u, void *flight, struct span session, struct span template,
-		   uint64_t expires_in_s)
+		   uint64_t expires_in_s, bool fresh)
 {
 	struct call *call;
 	int r;
@@ -451,6 +451,8 @@ int upstream_fetch(struct upstream *u, void *flight, struct span session, struct
 		return r;
 	r = bapi_request_init(&call->request, &u->bapi, call->easy, session, template,
 			      expires_in_s);
+	if (r == 0 && curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, (long)fresh) != CURLE_OK)
+		r = -ENOMEM;
 	if (r == 0 && curl_multi_add_handle(u->pool->multi, call->easy) != CURLM_OK)
 		r = -ENOMEM;
 	if (r) {
@@ -478,15 +480,15 @@ static struct call *find_call(struct upstream *u, void *flight)
 
 void upstream_cancel(struct upstream *u, void *flight)
 {
-	struct call *call = find_call(u, flight);
+	struct call *call;
 	struct pool *pool;
 
-	if (!call)
-		return;
-	pool = call->pool;
-	call_stop(call);
-	call_free(call);
-	pool_free_if_over(pool);
+	while ((call = find_call(u, flight))) {
+		pool = call->pool;
+		call_stop(call);
+		call_free(call);
+		pool_free_if_over(pool);
+	}
 }
 
 int upstream_configure(struct upstream *u, const struct upstream_config *config,
