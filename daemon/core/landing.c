@@ -15,9 +15,7 @@
 #define RENEWAL_BASE_MS 1000
 #define RENEWAL_MAX_MS 30000
 #define OUTAGE_MAX_MS 2500 /* where more keys fail, the breaker makes the attempts one */
-#define SLOWEST_DECAY 32
-#define SLOWEST_MAX_MS 10000 /* more was a suspend, or help to nobody */
-#define LEAST_GAIN_MS 2000   /* lives are counted in whole seconds */
+#define LEAST_GAIN_MS 2000 /* lives are counted in whole seconds */
 #define RETRY_HINT_MS 1000
 
 /* When a renewal that failed is worth trying again: with all others as soon as the breaker lets one
@@ -256,7 +254,8 @@ static void inform_breaker(struct engine *e, struct mono now, struct demand *d,
 }
 
 /* Clerk has answered: how long it took. Which of two requests it was is not known, but an answer
- * sooner after the second than any was lately is not likely to be the first's. */
+ * sooner after the second than any was lately is not likely to be the first's. None can take longer
+ * than a request may: the host was suspended. */
 static void note_answer(struct engine *e, struct mono now, const struct demand *d)
 {
 	int64_t took_ms = mono_diff_ms(now, d->sent_at);
@@ -265,9 +264,10 @@ static void note_answer(struct engine *e, struct mono now, const struct demand *
 	if (d->sent_again && second_ms <= e->slowest_ms)
 		took_ms = second_ms;
 	e->answered_at = now;
-	e->slowest_ms -= e->slowest_ms / SLOWEST_DECAY;
-	if (took_ms > e->slowest_ms)
-		e->slowest_ms = took_ms < SLOWEST_MAX_MS ? took_ms : SLOWEST_MAX_MS;
+	if (e->config.request_timeout_ms && took_ms > e->config.request_timeout_ms)
+		return;
+	latency_note(&e->latency, now, took_ms);
+	e->slowest_ms = latency_slowest_ms(&e->latency);
 }
 
 void engine_fetched(struct engine *e, struct mono now, struct demand *d,

@@ -5,6 +5,7 @@
 #include "daemon/core/breaker.h"
 #include "daemon/core/cache.h"
 #include "daemon/core/engine.h"
+#include "daemon/core/latency.h"
 #include "daemon/core/limiter.h"
 #include "daemon/core/quota.h"
 #include "daemon/core/stats.h"
@@ -42,7 +43,8 @@ struct engine {
 	size_t waiters;
 	bool renewals_turn;  /* of the two queues, where both have something to send */
 	struct mono wake_at; /* when the queues can move */
-	int64_t slowest_ms;  /* that Clerk has lately been */
+	struct latency latency;
+	int64_t slowest_ms; /* that Clerk has lately been */
 	struct mono key_since;
 	bool stopping;
 
