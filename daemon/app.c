@@ -245,6 +245,19 @@ static void log_outcome(const struct outcome *o)
 		  o->status, o->trace_id[0] ? o->trace_id : "-", o->detail ? o->detail : "");
 }
 
+static void note_clock(struct app *app, const struct outcome *o)
+{
+	struct skew skew;
+
+	if (!engine_note_clock(app->engine, clock_wall(), o, &skew))
+		return;
+	if (skew.is_wide)
+		log_warning("this host's clock and Clerk's differ skew=%llds, ignoring",
+			    (long long)skew.s);
+	else
+		log_info("this host's clock and Clerk's agree again");
+}
+
 static void on_answer(void *arg, void *flight, const struct answer *answer)
 {
 	struct app *app = arg;
@@ -253,6 +266,7 @@ static void on_answer(void *arg, void *flight, const struct answer *answer)
 
 	answer_judge(answer, app->config.max_token_size, &outcome);
 	log_outcome(&outcome);
+	note_clock(app, &outcome);
 	engine_fetched(app->engine, now, flight, &outcome);
 	conns_settle(app->conns, now);
 	outcome_deinit(&outcome);

@@ -535,6 +535,15 @@ void engine_key_changed(struct engine *e, struct mono now)
 	flight_dispatch(e, now);
 }
 
+bool engine_note_clock(struct engine *e, struct wall now, const struct outcome *outcome,
+		       struct skew *ret_skew)
+{
+	if (!outcome->has_clock || !skew_note(&e->skew, now, outcome->clerk_date_s))
+		return false;
+	*ret_skew = e->skew;
+	return true;
+}
+
 size_t engine_pending(const struct engine *e)
 {
 	return e->waiters;

@@ -11,6 +11,7 @@
 #include "daemon/core/answer.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/freshness.h"
+#include "daemon/core/skew.h"
 #include "proto/request.h"
 
 struct engine;
@@ -110,6 +111,11 @@ void engine_abandon(struct engine *e, struct waiter *waiter);
 /* What Clerk answered, or that it didn't. `outcome` stays the caller's. Effects. */
 void engine_fetched(struct engine *e, struct mono now, struct demand *flight,
 		    const struct outcome *outcome);
+
+/* What Clerk's clock says, held against the host's, which nothing else depends on. True if the
+ * operator is to be told: *ret_skew is what. */
+bool engine_note_clock(struct engine *e, struct wall now, const struct outcome *outcome,
+		       struct skew *ret_skew);
 
 /* Does what is due. Effects. */
 void engine_tick(struct engine *e, struct mono now);

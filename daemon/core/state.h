@@ -8,6 +8,7 @@
 #include "daemon/core/latency.h"
 #include "daemon/core/limiter.h"
 #include "daemon/core/quota.h"
+#include "daemon/core/skew.h"
 #include "daemon/core/stats.h"
 
 /* What engine.timers holds beside the entries' own deadlines. */
@@ -45,6 +46,7 @@ struct engine {
 	struct mono wake_at; /* when the queues can move */
 	struct latency latency;
 	int64_t slowest_ms; /* that Clerk has lately been */
+	struct skew skew;
 	struct mono key_since;
 	bool stopping;
 

@@ -394,6 +394,23 @@ class AnswersTest(AnswersCase):
         self.bapi.fault("status", status=404, code="resource_not_found", session="sess_new")
         self.assertTrue(self.get("sess_new").jwt)
 
+    def test_clocks_that_differ(self):
+        """Clerk's is fifty seconds off, either way: said once, and nothing else changes."""
+        for skew in (50, -50):
+            self.bapi.config(date_skew_s=-skew)
+            for n in range(3):
+                reply = self.get(f"sess_skew{skew}_{n}")
+                self.assertTrue(55000 < reply.ttl <= 60000, reply)
+                self.assertEqual(reply.state, "fresh")
+            self.assertAlmostEqual(self.served.stats()["clock_skew_s"], skew, delta=1)
+            warnings = [line for line in self.served.log().splitlines() if "clock" in line]
+            self.assertEqual(len(warnings), 1, warnings)
+            self.assertRegex(warnings[0], "skew=(49|50|51)s")
+        self.bapi.config(date_skew_s=0)
+        self.get("sess_no_skew")
+        self.assertAlmostEqual(self.served.stats()["clock_skew_s"], 0, delta=1)
+        self.assertIn("agree again", self.served.log())
+
     def test_the_same_token_once_more(self):
         first = self.get("sess_same")
         self.bapi.fault("same", session="sess_same", count=-1)

@@ -191,6 +191,23 @@ static void test_what_happened_is_counted(void **state)
 	engine_free(e);
 }
 
+static void test_a_clock_behind_and_ahead(void **state)
+{
+	struct engine *e = engine_of();
+	struct outcome outcome = { .has_clock = true, .clerk_date_s = 1800000050 };
+	struct skew skew;
+	cJSON *json;
+
+	(void)state;
+	assert_true(engine_note_clock(e, (struct wall){ INT64_C(1800000000000) }, &outcome, &skew));
+	json = stats_of(e, 0);
+	assert_number(json, "clock_skew_s", -50);
+	cJSON_Delete(json);
+	outcome.has_clock = false;
+	assert_false(engine_note_clock(e, (struct wall){ 0 }, &outcome, &skew));
+	engine_free(e);
+}
+
 /* However little room there is, and whenever memory runs out. */
 static void test_without_room(void **state)
 {
@@ -227,6 +244,7 @@ int main(void)
 		cmocka_unit_test(test_no_name_comes_twice),
 		cmocka_unit_test(test_every_error_has_its_number),
 		cmocka_unit_test(test_what_happened_is_counted),
+		cmocka_unit_test(test_a_clock_behind_and_ahead),
 		cmocka_unit_test(test_without_room),
 	};
 
