@@ -201,17 +201,25 @@ static bool is_key_error(struct span code)
 	return false;
 }
 
+/* Any proxy on the way says 403 or 404 too, and must not make Clerk's tokens go. */
+static bool needs_an_error(const struct outcome *o)
+{
+	return o->code == CODE_NOT_FOUND || o->code == CODE_FORBIDDEN;
+}
+
 static void judge_failure(const struct json *body, struct outcome *o)
 {
+	const struct json *error = json_first(json_member(body, "errors"));
 	struct span code;
 	size_t i = 0;
 
 	while (o->status < statuses[i].first || o->status > statuses[i].last)
 		i++;
 	set(o, statuses[i].kind, statuses[i].code, NULL);
-	if (o->kind == OUTCOME_KEY_REFUSED &&
-	    json_string(json_member(json_first(json_member(body, "errors")), "code"), &code) &&
-	    !is_key_error(code))
+	if (needs_an_error(o) && !error)
+		set_malformed(o, "the answer is not Clerk's: is there a proxy on the way?");
+	else if (o->kind == OUTCOME_KEY_REFUSED && json_string(json_member(error, "code"), &code) &&
+		 !is_key_error(code))
 		set(o, OUTCOME_DEFINITE, CODE_FORBIDDEN, NULL);
 }
 

@@ -1,8 +1,9 @@
 /* An HTTP answer of Clerk's Backend API (BAPI) -> what it means to the cache.
  *
  * One table of status codes decides, refined by the `code` of the first error in the body; the
- * text of a message decides nothing. A body is nonsense until proven otherwise: whatever it holds,
- * there is exactly one outcome, and only OUTCOME_TOKEN comes with a token.
+ * text of a message decides nothing. A 403 or 404 without an error of Clerk's is nobody's word. A
+ * body is nonsense until proven otherwise: whatever it holds, there is exactly one outcome, and
+ * only OUTCOME_TOKEN comes with a token.
  *
  * The life of a token is counted by BAPI's own clock: the smaller of `exp - iat` and `exp - Date`,
  * in whole seconds of that clock. The caller anchors it at the instant before the request was

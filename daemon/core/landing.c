@@ -104,6 +104,11 @@ static void definite(struct engine *e, struct mono now, struct demand *d, const 
 		flight_retry_at(e, d, again);
 		return;
 	}
+	/* Our request is at fault, not the session: what is in hand is as good as it was. */
+	if (o->code == CODE_REJECTED && entry_is_valid(entry, now, 0)) {
+		give_up(e, now, d, &error, RENEWAL_MAX_MS);
+		return;
+	}
 	if (entry->token_len)
 		drop_note(e, entry_session(entry), entry_template(entry));
 	cache_store_negative(&e->cache, entry, o->code,
