@@ -29,16 +29,17 @@ static const struct {
 	int first, last;
 	enum outcome_kind kind;
 	enum code code;
+	const char *text;
 } statuses[] = {
-	{ 401, 401, OUTCOME_KEY_REFUSED, CODE_UNAUTHORIZED },
-	{ 403, 403, OUTCOME_DEFINITE, CODE_FORBIDDEN },
-	{ 404, 404, OUTCOME_DEFINITE, CODE_NOT_FOUND },
-	{ 408, 409, OUTCOME_TRANSIENT, CODE_UNAVAILABLE },
-	{ 425, 425, OUTCOME_TRANSIENT, CODE_UNAVAILABLE },
-	{ 429, 429, OUTCOME_THROTTLED, CODE_RATE_LIMITED },
-	{ 400, 499, OUTCOME_DEFINITE, CODE_REJECTED },
-	{ 500, 599, OUTCOME_TRANSIENT, CODE_UNAVAILABLE },
-	{ 0, INT32_MAX, OUTCOME_MALFORMED, CODE_BAD_UPSTREAM },
+	{ 401, 401, OUTCOME_KEY_REFUSED, CODE_UNAUTHORIZED, NULL },
+	{ 403, 403, OUTCOME_DEFINITE, CODE_FORBIDDEN, NULL },
+	{ 404, 404, OUTCOME_DEFINITE, CODE_NOT_FOUND, NULL },
+	{ 408, 409, OUTCOME_TRANSIENT, CODE_UNAVAILABLE, "Clerk is busy with that session" },
+	{ 425, 425, OUTCOME_TRANSIENT, CODE_UNAVAILABLE, "Clerk is busy with that session" },
+	{ 429, 429, OUTCOME_THROTTLED, CODE_RATE_LIMITED, "Clerk's rate limit is reached" },
+	{ 400, 499, OUTCOME_DEFINITE, CODE_REJECTED, NULL },
+	{ 500, 599, OUTCOME_TRANSIENT, CODE_UNAVAILABLE, "Clerk is failing" },
+	{ 0, INT32_MAX, OUTCOME_MALFORMED, CODE_BAD_UPSTREAM, NULL },
 };
 
 /* The errors of a 401 that are about the secret key; all others are about the session. */
@@ -215,7 +216,7 @@ static void judge_failure(const struct json *body, struct outcome *o)
 
 	while (o->status < statuses[i].first || o->status > statuses[i].last)
 		i++;
-	set(o, statuses[i].kind, statuses[i].code, NULL);
+	set(o, statuses[i].kind, statuses[i].code, statuses[i].text);
 	if (needs_an_error(o) && !error)
 		set_malformed(o, "the answer is not Clerk's: is there a proxy on the way?");
 	else if (o->kind == OUTCOME_KEY_REFUSED && json_string(json_member(error, "code"), &code) &&

@@ -531,6 +531,7 @@ void engine_key_changed(struct engine *e, struct mono now)
 {
 	breaker_reset(&e->breaker);
 	e->probe = NULL;
+	e->unusable = 0;
 	e->key_since = now;
 	flight_dispatch(e, now);
 }
@@ -551,7 +552,8 @@ size_t engine_pending(const struct engine *e)
 
 bool engine_is_ready(const struct engine *e)
 {
-	return e->breaker.state == BREAKER_CLOSED && e->breaker.failures < READY_AFTER_FAILURES;
+	return e->breaker.state == BREAKER_CLOSED && e->breaker.failures < READY_AFTER_FAILURES &&
+	       e->unusable < READY_AFTER_FAILURES;
 }
 
 const struct stats *engine_stats(const struct engine *e)

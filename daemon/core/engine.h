@@ -137,7 +137,7 @@ void engine_watch_end(struct engine *e, struct watch *watch);
 /* Requests that wait for Clerk. */
 size_t engine_pending(const struct engine *e);
 
-/* True if Clerk answered lately, or nothing has needed it. */
+/* True if Clerk's last answers were of use, or nothing has needed it. */
 bool engine_is_ready(const struct engine *e);
 
 const struct stats *engine_stats(const struct engine *e);

@@ -281,6 +281,7 @@ static void note_silence(struct engine *e, struct mono now, struct demand *d)
 
 	if (was_probe || (!d->overdue && d->sent_at.ms >= e->answered_at.ms)) {
 		d->overdue = true;
+		e->clerk_reason = "Clerk did not answer in time";
 		breaker_failed(&e->breaker, now, CODE_UNAVAILABLE, was_probe, &e->random);
 	} else if (d->sent_again && d->second_at.ms >= e->answered_at.ms) {
 		breaker_hangs(&e->breaker, now, &e->random);

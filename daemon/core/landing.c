@@ -233,6 +233,17 @@ static void malformed(struct engine *e, struct mono now, struct demand *d, const
 	give_up(e, now, d, &error, RENEWAL_MAX_MS);
 }
 
+/* For the operator. That there is no such session is no failure. */
+static void note_reason(struct engine *e, const struct outcome *o)
+{
+	if (o->kind == OUTCOME_MALFORMED)
+		e->unusable++;
+	else if (o->kind == OUTCOME_TOKEN || o->kind == OUTCOME_DEFINITE)
+		e->unusable = 0;
+	if (o->kind != OUTCOME_TOKEN && (o->kind != OUTCOME_DEFINITE || o->code == CODE_REJECTED))
+		e->clerk_reason = o->text ? o->text : code_text(o->code);
+}
+
 static void clerk_works(struct engine *e)
 {
 	breaker_succeeded(&e->breaker);
@@ -289,6 +300,7 @@ void engine_fetched(struct engine *e, struct mono now, struct demand *d,
 	};
 	assert(d->state == FLIGHT_RUNNING);
 	inform_breaker(e, now, d, outcome);
+	note_reason(e, outcome);
 	if (outcome->kind != OUTCOME_TRANSIENT)
 		note_answer(e, now, d);
 	flight_ended(e, d, outcome->kind != OUTCOME_TRANSIENT);

@@ -48,6 +48,8 @@ struct engine {
 	int64_t slowest_ms; /* that Clerk has lately been */
 	struct skew skew;
 	struct mono key_since;
+	const char *clerk_reason; /* of Clerk's last failure, a static text; NULL: none yet */
+	unsigned unusable;	  /* answers without a usable token, in a row */
 	bool stopping;
 
 	struct list answered; /* struct waiter.node: EFFECT_REPLY */

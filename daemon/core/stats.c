@@ -94,7 +94,9 @@ int stats_write(struct engine *e, struct mono now, struct buf *to)
 		if (number(to, numbers[i].name, numbers[i].value) < 0)
 			return -ENOMEM;
 	if (signed_number(to, "clock_skew_s", e->skew.s) < 0 ||
-	    word(to, "clerk", clerk[e->breaker.state]) < 0 || errors(to, s) < 0)
+	    word(to, "clerk", clerk[e->breaker.state]) < 0 ||
+	    word(to, "clerk_reason", e->clerk_reason ? e->clerk_reason : "") < 0 ||
+	    errors(to, s) < 0)
 		return -ENOMEM;
 	return buf_append_str(to, "}");
 }
