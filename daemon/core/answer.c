@@ -15,6 +15,8 @@ static const struct {
 	const char *text;
 } transports[] = {
 	[TRANSPORT_UNREACHABLE] = { OUTCOME_TRANSIENT, CODE_UNAVAILABLE, "Clerk can't be reached" },
+	[TRANSPORT_QUEUED] = { OUTCOME_TRANSIENT, CODE_OVERLOADED,
+			       "no connection to Clerk was free in time" },
 	[TRANSPORT_BROKEN] = { OUTCOME_TRANSIENT, CODE_UNAVAILABLE,
 			       "the connection to Clerk broke" },
 	[TRANSPORT_TIMEOUT] = { OUTCOME_TRANSIENT, CODE_UNAVAILABLE,
@@ -246,7 +248,9 @@ static void judge_http(const struct answer *a, size_t max_token_size, struct out
 
 void answer_judge(const struct answer *a, size_t max_token_size, struct outcome *ret)
 {
-	*ret = (struct outcome){ .retry_after_ms = -1, .detail = a->detail };
+	*ret = (struct outcome){ .retry_after_ms = -1,
+				 .is_exclusive = a->is_exclusive,
+				 .detail = a->detail };
 	if (a->transport == TRANSPORT_OK)
 		judge_http(a, max_token_size, ret);
 	else

@@ -25,7 +25,8 @@
 
 enum transport {
 	TRANSPORT_OK,
-	TRANSPORT_UNREACHABLE, /* name, connection, TLS or a queue: the request was never sent */
+	TRANSPORT_UNREACHABLE, /* name, connection or TLS: the request was never sent */
+	TRANSPORT_QUEUED,      /* no connection was free for it in time */
 	TRANSPORT_BROKEN,      /* a reset, half an answer, no HTTP */
 	TRANSPORT_TIMEOUT,     /* not answered in time, most likely sent */
 	TRANSPORT_TOO_LARGE,
@@ -37,6 +38,7 @@ enum transport {
 struct answer {
 	enum transport transport;
 	int status;
+	bool is_exclusive; /* the connection takes one request at a time: HTTP/1.1 */
 	struct span content_type, date, retry_after, trace_id, body;
 	const char *detail; /* of a transport that failed: a static text for the log, or NULL */
 };
@@ -60,6 +62,7 @@ struct outcome {
 	int64_t retry_after_ms;		  /* of a 429 or 503; -1: none, or nonsense */
 	int status;			  /* 0 where the transport failed */
 	char trace_id[ANSWER_TRACE_SIZE]; /* Clerk's, printable without blanks; "": none */
+	bool is_exclusive;		  /* as in the answer */
 	bool has_clock;			  /* BAPI said what time it is: */
 	int64_t clerk_date_s;		  /* seconds since 1970 */
 	const char *text;		  /* a static sentence for the error reply, or NULL */

@@ -493,8 +493,8 @@ static struct demand *next_to_send(struct engine *e, struct mono now)
 	struct mono when;
 
 	e->wake_at = MONO_NEVER;
-	if (!has_room(e) || e->stopping || (list_is_empty(&e->callers) && e->renewals.count == 0) ||
-	    !breaker_lets(e, now))
+	if (e->stopping || (list_is_empty(&e->callers) && e->renewals.count == 0) ||
+	    !breaker_lets(e, now) || !has_room(e))
 		return NULL;
 	reserve = list_is_empty(&e->callers) ? e->limiter.limit / CALLERS_PARTS : 0;
 	when = limiter_when(&e->limiter, now, 0, reserve);

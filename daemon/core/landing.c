@@ -272,7 +272,8 @@ static void inform_breaker(struct engine *e, struct mono now, struct demand *d,
 /* Clerk has answered: how long it took. Which of two requests it was is not known, but an answer
  * sooner after the second than any was lately is not likely to be the first's. None can take longer
  * than a request may: the host was suspended. */
-static void note_answer(struct engine *e, struct mono now, const struct demand *d)
+static void note_answer(struct engine *e, struct mono now, const struct demand *d,
+			const struct outcome *o)
 {
 	int64_t took_ms = mono_diff_ms(now, d->sent_at);
 	int64_t second_ms = mono_diff_ms(now, d->second_at);
@@ -280,6 +281,8 @@ static void note_answer(struct engine *e, struct mono now, const struct demand *
 	if (d->sent_again && second_ms <= e->slowest_ms)
 		took_ms = second_ms;
 	e->answered_at = now;
+	e->room =
+	    o->is_exclusive && e->config.max_connections ? e->config.max_connections : MAX_RUNNING;
 	if (e->config.request_timeout_ms && took_ms > e->config.request_timeout_ms)
 		return;
 	latency_note(&e->latency, now, took_ms);
@@ -302,7 +305,7 @@ void engine_fetched(struct engine *e, struct mono now, struct demand *d,
 	inform_breaker(e, now, d, outcome);
 	note_reason(e, outcome);
 	if (outcome->kind != OUTCOME_TRANSIENT)
-		note_answer(e, now, d);
+		note_answer(e, now, d, outcome);
 	flight_ended(e, d, outcome->kind != OUTCOME_TRANSIENT);
 	if (d->copies && outcome->kind != OUTCOME_TRANSIENT)
 		flight_cancel(e, d);

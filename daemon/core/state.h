@@ -37,7 +37,8 @@ struct engine {
 	size_t queued;	      /* fetches of callers in all accounts */
 	size_t running;	      /* requests under way */
 	size_t unanswered;    /* of them at most so many were sent since Clerk last answered */
-	size_t room;	      /* how many may be under way */
+	size_t room;	      /* how many may be under way: what waits for a connection
+				    waits in our queues, where it has a place and a deadline */
 	struct mono answered_at;
 	struct demand *probe; /* that the breaker waits for, or NULL */
 	size_t demands;	      /* flights and watches in all: what the heaps must have room for */

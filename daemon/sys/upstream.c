@@ -174,6 +174,15 @@ static bool was_sent(const struct call *call)
 	return us != 0;
 }
 
+/* Whether it got as far as a connection. */
+static bool was_queued(const struct call *call)
+{
+	long connects = 0;
+
+	(void)curl_easy_getinfo(call->easy, CURLINFO_NUM_CONNECTS, &connects); /* stays 0 */
+	return connects == 0 && !was_sent(call);
+}
+
 static enum transport transport_of(const struct call *call, CURLcode result)
 {
 	if (call->refused != TRANSPORT_OK)
@@ -186,10 +195,20 @@ static enum transport transport_of(const struct call *call, CURLcode result)
 	case CURLE_FILESIZE_EXCEEDED:
 		return TRANSPORT_TOO_LARGE;
 	case CURLE_OPERATION_TIMEDOUT:
+		if (was_queued(call))
+			return TRANSPORT_QUEUED;
 		return was_sent(call) ? TRANSPORT_TIMEOUT : TRANSPORT_UNREACHABLE;
 	default:
 		return was_sent(call) ? TRANSPORT_BROKEN : TRANSPORT_UNREACHABLE;
 	}
+}
+
+static bool is_exclusive(const struct call *call)
+{
+	long version = 0;
+
+	(void)curl_easy_getinfo(call->easy, CURLINFO_HTTP_VERSION, &version); /* stays 0 */
+	return version == CURL_HTTP_VERSION_1_0 || version == CURL_HTTP_VERSION_1_1;
 }
 
 static struct answer answer_of(const struct call *call, CURLcode result)
@@ -203,6 +222,7 @@ static struct answer answer_of(const struct call *call, CURLcode result)
 	}
 	(void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status); /* stays 0 */
 	a.status = (int)status;
+	a.is_exclusive = is_exclusive(call);
 	a.content_type = field_of(call, "Content-Type");
 	a.date = field_of(call, "Date");
 	a.retry_after = field_of(call, "Retry-After");
@@ -289,7 +309,6 @@ static void on_guard(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	call->refused = TRANSPORT_TIMEOUT;
 	pool->draining = true; /* what `done` fetches may replace it */
 	call_finish(call, CURLE_OPERATION_TIMEDOUT);
 	pool_drain(pool);
