@@ -30,6 +30,7 @@ struct demand {
 	enum flight_state state;
 	unsigned attempts;
 	bool not_refused;    /* fetched because a caller was refused with the last one */
+	bool rechecked;	     /* Clerk said once that there is no such session */
 	unsigned copies;     /* RUNNING: requests under way, 2 where the first was overdue */
 	bool overdue;	     /* the breaker was told of it as a failure */
 	bool sent_again;     /* a second request was sent, at second_at */

@@ -165,11 +165,16 @@ static void set_overdue(struct engine *e, struct demand *d)
 			 mono_add_ms(d->sent_again ? d->second_at : d->sent_at, after_ms));
 }
 
+static void begin(struct demand *d)
+{
+	d->attempts = 0;
+	d->not_refused = d->rechecked = false;
+}
+
 void flight_request(struct engine *e, struct demand *d, struct account *account)
 {
 	if (d->state == FLIGHT_IDLE) {
-		d->attempts = 0;
-		d->not_refused = false;
+		begin(d);
 		flight_enqueue(e, d, account);
 	} else if (d->state == FLIGHT_QUEUED && !d->account && account) {
 		dequeue(e, d);
@@ -344,8 +349,7 @@ void flight_restart(struct engine *e, struct mono now, struct demand *d)
 	}
 	/* A thousand DROPs of a key in a row are not a thousand fetches. */
 	d->restart_at = mono_add_ms(now, RESTART_GAP_MS);
-	d->attempts = 0;
-	d->not_refused = false;
+	begin(d);
 	enqueue_again(e, d);
 }
 

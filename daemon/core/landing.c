@@ -11,7 +11,7 @@
 #define MAX_ATTEMPTS 3
 #define RETRY_BASE_MS 200
 #define RETRY_MAX_MS 2000
-#define RECHECK_MS 300 /* a session just made may not be known everywhere yet */
+#define RECHECK_MS 300
 #define RENEWAL_BASE_MS 1000
 #define RENEWAL_MAX_MS 30000
 #define OUTAGE_MAX_MS 2500 /* where more keys fail, the breaker makes the attempts one */
@@ -67,6 +67,18 @@ static void transient(struct engine *e, struct mono now, struct demand *d, const
 	give_up(e, now, d, &error, OUTAGE_MAX_MS);
 }
 
+/* Those whose time will be over by then are told at once. */
+static void fail_hasty(struct engine *e, struct mono now, struct demand *d, struct mono then,
+		       const struct reply *error)
+{
+	list_for_each_safe (it, &d->waiters) {
+		struct waiter *w = container_of(it, struct waiter, node);
+
+		if (mono_is_due(w->timer.at, then))
+			waiter_fail(e, now, w, error);
+	}
+}
+
 /* Whoever can't wait as long as Clerk wants is told at once; the others keep their place. */
 static void throttled(struct engine *e, struct mono now, struct demand *d, const struct outcome *o)
 {
@@ -82,26 +94,31 @@ static void throttled(struct engine *e, struct mono now, struct demand *d, const
 		give_up(e, now, d, &error, RENEWAL_MAX_MS);
 		return;
 	}
-	list_for_each_safe (it, &d->waiters) {
-		struct waiter *w = container_of(it, struct waiter, node);
-
-		if (mono_is_due(w->timer.at, when))
-			waiter_fail(e, now, w, &error);
-	}
+	fail_hasty(e, now, d, when, &error);
 	account = container_of(list_first(&d->waiters), struct waiter, node)->account;
 	flight_enqueue(e, d, account);
+}
+
+/* A session just made may not be known everywhere yet: asked again before that is believed, whether
+ * anybody waits as long or not. */
+static void recheck(struct engine *e, struct mono now, struct demand *d)
+{
+	struct mono again = mono_add_ms(now, RECHECK_MS + random_below(&e->random, RECHECK_MS));
+	struct reply error = reply_error(CODE_NOT_FOUND, mono_diff_ms(again, now), NULL);
+
+	d->rechecked = true;
+	fail_hasty(e, now, d, again, &error);
+	flight_retry_at(e, d, again);
 }
 
 /* Clerk has none, and says so: an answer, not an outage. */
 static void definite(struct engine *e, struct mono now, struct demand *d, const struct outcome *o)
 {
 	struct entry *entry = d->entry;
-	struct mono again = mono_add_ms(now, RECHECK_MS + random_below(&e->random, RECHECK_MS));
 	struct reply error = reply_error(o->code, e->config.negative_ttl_ms, o->text);
 
-	if (o->code == CODE_NOT_FOUND && d->attempts == 1 && !entry->token_len && !e->stopping &&
-	    !mono_is_due(waiters_last_deadline(d), again)) {
-		flight_retry_at(e, d, again);
+	if (o->code == CODE_NOT_FOUND && !d->rechecked && !entry->token_len && !e->stopping) {
+		recheck(e, now, d);
 		return;
 	}
 	/* Our request is at fault, not the session: what is in hand is as good as it was. */
