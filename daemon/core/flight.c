@@ -156,7 +156,9 @@ static void set_overdue(struct engine *e, struct demand *d)
 {
 	int64_t after_ms = OVERDUE_TIMES * e->slowest_ms;
 
-	if (e->probe == d)
+	if (d->overdue && e->breaker.state != BREAKER_CLOSED)
+		after_ms = 0;
+	else if (e->probe == d)
 		after_ms = PROBE_MS;
 	else if (after_ms < OVERDUE_MIN_MS)
 		after_ms = OVERDUE_MIN_MS;
@@ -306,7 +308,7 @@ static void flight_overdue(struct engine *e, struct mono now, struct demand *d)
 
 	heap_remove(&e->timers, &d->timer);
 	note_silence(e, now, d);
-	if (list_is_empty(&d->waiters) && list_is_empty(&d->watchers))
+	if (e->stopping || (list_is_empty(&d->waiters) && list_is_empty(&d->watchers)))
 		return;
 	wait_ms = breaker_wait_ms(&e->breaker, now);
 	if (wait_ms > 0) {
