@@ -1,11 +1,13 @@
 """A minute and more of the life of tokens, with a real daemon: steady use, and a Clerk that falls
 silent."""
 
+import shutil
 import threading
 import time
 import unittest
 
 import harness
+import test_upstream
 
 MINUTE_S = 60
 KEYS = 200
@@ -97,10 +99,19 @@ class SilenceTest(harness.Case):
     tokens live: 200 keys in use, and one that is watched."""
 
     def test_a_black_hole(self):
+        self.check_a_black_hole(self.sandbox("--latency", "20"), {})
+
+    @unittest.skipUnless(shutil.which("nghttpx"), "no nghttpx")
+    def test_a_black_hole_over_http2(self):
+        """Where one connection would take all that is due."""
         sandbox = self.sandbox("--latency", "20")
+        proxy = self.own(test_upstream.Nghttpx(sandbox))
+        self.check_a_black_hole(sandbox, {"api_url": proxy.url, "ca_file": proxy.ca})
+
+    def check_a_black_hole(self, sandbox, clerk):
         sandbox.config(lifetime_s=LIFETIME_S)
         daemon = self.daemon(sandbox, {
-            "clerk": {"rate_limit": "100000/10s", "budget": "100%"},
+            "clerk": {"rate_limit": "100000/10s", "budget": "100%", **clerk},
             "cache": {"min_ttl": "1s", "refresh_at": "50%"}})
         watcher = self.connect(daemon)
         self.assertTrue(harness.Reply(watcher.ask("WATCH sess_watched -")).ok)
