@@ -170,6 +170,8 @@ static struct engine_config engine_config(const struct app *app, const struct co
 		.max_clients = c->max_clients,
 		.budget = budget ? budget : 1,
 		.budget_window_ms = c->rate_limit_count ? c->rate_limit_window_ms : LIMIT_WINDOW_MS,
+		.request_timeout_ms = c->request_timeout_ms,
+		.max_connections = c->max_connections,
 		.own_uid = geteuid(),
 		.greeting = app->greeting,
 	};
@@ -194,7 +196,7 @@ static void fetch(struct app *app, const struct effect *effect)
 						  .retry_after_ms = -1 };
 
 	if (upstream_fetch(app->upstream, effect->flight, effect->key.session, effect->key.template,
-			   effect->key.expires_in_s) < 0)
+			   effect->key.expires_in_s, effect->is_second) < 0)
 		engine_fetched(app->engine, clock_boot(), effect->flight, &no_memory);
 }
 
@@ -243,6 +245,19 @@ static void log_outcome(const struct outcome *o)
 		  o->status, o->trace_id[0] ? o->trace_id : "-", o->detail ? o->detail : "");
 }
 
+static void note_clock(struct app *app, const struct outcome *o)
+{
+	struct skew skew;
+
+	if (!engine_note_clock(app->engine, clock_wall(), o, &skew))
+		return;
+	if (skew.is_wide)
+		log_warning("this host's clock and Clerk's differ skew=%llds, ignoring",
+			    (long long)skew.s);
+	else
+		log_info("this host's clock and Clerk's agree again");
+}
+
 static void on_answer(void *arg, void *flight, const struct answer *answer)
 {
 	struct app *app = arg;
@@ -251,6 +266,7 @@ static void on_answer(void *arg, void *flight, const struct answer *answer)
 
 	answer_judge(answer, app->config.max_token_size, &outcome);
 	log_outcome(&outcome);
+	note_clock(app, &outcome);
 	engine_fetched(app->engine, now, flight, &outcome);
 	conns_settle(app->conns, now);
 	outcome_deinit(&outcome);

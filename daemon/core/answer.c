@@ -15,6 +15,8 @@ static const struct {
 	const char *text;
 } transports[] = {
 	[TRANSPORT_UNREACHABLE] = { OUTCOME_TRANSIENT, CODE_UNAVAILABLE, "Clerk can't be reached" },
+	[TRANSPORT_QUEUED] = { OUTCOME_TRANSIENT, CODE_OVERLOADED,
+			       "no connection to Clerk was free in time" },
 	[TRANSPORT_BROKEN] = { OUTCOME_TRANSIENT, CODE_UNAVAILABLE,
 			       "the connection to Clerk broke" },
 	[TRANSPORT_TIMEOUT] = { OUTCOME_TRANSIENT, CODE_UNAVAILABLE,
@@ -29,16 +31,17 @@ static const struct {
 	int first, last;
 	enum outcome_kind kind;
 	enum code code;
+	const char *text;
 } statuses[] = {
-	{ 401, 401, OUTCOME_KEY_REFUSED, CODE_UNAUTHORIZED },
-	{ 403, 403, OUTCOME_DEFINITE, CODE_FORBIDDEN },
-	{ 404, 404, OUTCOME_DEFINITE, CODE_NOT_FOUND },
-	{ 408, 409, OUTCOME_TRANSIENT, CODE_UNAVAILABLE },
-	{ 425, 425, OUTCOME_TRANSIENT, CODE_UNAVAILABLE },
-	{ 429, 429, OUTCOME_THROTTLED, CODE_RATE_LIMITED },
-	{ 400, 499, OUTCOME_DEFINITE, CODE_REJECTED },
-	{ 500, 599, OUTCOME_TRANSIENT, CODE_UNAVAILABLE },
-	{ 0, INT32_MAX, OUTCOME_MALFORMED, CODE_BAD_UPSTREAM },
+	{ 401, 401, OUTCOME_KEY_REFUSED, CODE_UNAUTHORIZED, NULL },
+	{ 403, 403, OUTCOME_DEFINITE, CODE_FORBIDDEN, NULL },
+	{ 404, 404, OUTCOME_DEFINITE, CODE_NOT_FOUND, NULL },
+	{ 408, 409, OUTCOME_TRANSIENT, CODE_UNAVAILABLE, "Clerk is busy with that session" },
+	{ 425, 425, OUTCOME_TRANSIENT, CODE_UNAVAILABLE, "Clerk is busy with that session" },
+	{ 429, 429, OUTCOME_THROTTLED, CODE_RATE_LIMITED, "Clerk's rate limit is reached" },
+	{ 400, 499, OUTCOME_DEFINITE, CODE_REJECTED, NULL },
+	{ 500, 599, OUTCOME_TRANSIENT, CODE_UNAVAILABLE, "Clerk is failing" },
+	{ 0, INT32_MAX, OUTCOME_MALFORMED, CODE_BAD_UPSTREAM, NULL },
 };
 
 /* The errors of a 401 that are about the secret key; all others are about the session. */
@@ -201,17 +204,25 @@ static bool is_key_error(struct span code)
 	return false;
 }
 
+/* Any proxy on the way says 403 or 404 too, and must not make Clerk's tokens go. */
+static bool needs_an_error(const struct outcome *o)
+{
+	return o->code == CODE_NOT_FOUND || o->code == CODE_FORBIDDEN;
+}
+
 static void judge_failure(const struct json *body, struct outcome *o)
 {
+	const struct json *error = json_first(json_member(body, "errors"));
 	struct span code;
 	size_t i = 0;
 
 	while (o->status < statuses[i].first || o->status > statuses[i].last)
 		i++;
-	set(o, statuses[i].kind, statuses[i].code, NULL);
-	if (o->kind == OUTCOME_KEY_REFUSED &&
-	    json_string(json_member(json_first(json_member(body, "errors")), "code"), &code) &&
-	    !is_key_error(code))
+	set(o, statuses[i].kind, statuses[i].code, statuses[i].text);
+	if (needs_an_error(o) && !error)
+		set_malformed(o, "the answer is not Clerk's: is there a proxy on the way?");
+	else if (o->kind == OUTCOME_KEY_REFUSED && json_string(json_member(error, "code"), &code) &&
+		 !is_key_error(code))
 		set(o, OUTCOME_DEFINITE, CODE_FORBIDDEN, NULL);
 }
 
@@ -237,7 +248,9 @@ static void judge_http(const struct answer *a, size_t max_token_size, struct out
 
 void answer_judge(const struct answer *a, size_t max_token_size, struct outcome *ret)
 {
-	*ret = (struct outcome){ .retry_after_ms = -1, .detail = a->detail };
+	*ret = (struct outcome){ .retry_after_ms = -1,
+				 .is_exclusive = a->is_exclusive,
+				 .detail = a->detail };
 	if (a->transport == TRANSPORT_OK)
 		judge_http(a, max_token_size, ret);
 	else

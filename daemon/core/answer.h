@@ -1,8 +1,9 @@
 /* An HTTP answer of Clerk's Backend API (BAPI) -> what it means to the cache.
  *
  * One table of status codes decides, refined by the `code` of the first error in the body; the
- * text of a message decides nothing. A body is nonsense until proven otherwise: whatever it holds,
- * there is exactly one outcome, and only OUTCOME_TOKEN comes with a token.
+ * text of a message decides nothing. A 403 or 404 without an error of Clerk's is nobody's word. A
+ * body is nonsense until proven otherwise: whatever it holds, there is exactly one outcome, and
+ * only OUTCOME_TOKEN comes with a token.
  *
  * The life of a token is counted by BAPI's own clock: the smaller of `exp - iat` and `exp - Date`,
  * in whole seconds of that clock. The caller anchors it at the instant before the request was
@@ -24,7 +25,8 @@
 
 enum transport {
 	TRANSPORT_OK,
-	TRANSPORT_UNREACHABLE, /* name, connection, TLS or a queue: the request was never sent */
+	TRANSPORT_UNREACHABLE, /* name, connection or TLS: the request was never sent */
+	TRANSPORT_QUEUED,      /* no connection was free for it in time */
 	TRANSPORT_BROKEN,      /* a reset, half an answer, no HTTP */
 	TRANSPORT_TIMEOUT,     /* not answered in time, most likely sent */
 	TRANSPORT_TOO_LARGE,
@@ -36,6 +38,7 @@ enum transport {
 struct answer {
 	enum transport transport;
 	int status;
+	bool is_exclusive; /* the connection takes one request at a time: HTTP/1.1 */
 	struct span content_type, date, retry_after, trace_id, body;
 	const char *detail; /* of a transport that failed: a static text for the log, or NULL */
 };
@@ -59,6 +62,7 @@ struct outcome {
 	int64_t retry_after_ms;		  /* of a 429 or 503; -1: none, or nonsense */
 	int status;			  /* 0 where the transport failed */
 	char trace_id[ANSWER_TRACE_SIZE]; /* Clerk's, printable without blanks; "": none */
+	bool is_exclusive;		  /* as in the answer */
 	bool has_clock;			  /* BAPI said what time it is: */
 	int64_t clerk_date_s;		  /* seconds since 1970 */
 	const char *text;		  /* a static sentence for the error reply, or NULL */

@@ -5,7 +5,7 @@
 
 #define FAILURES_TO_OPEN 5
 #define OUTAGE_BASE_MS 500
-#define OUTAGE_MAX_MS 3000
+#define OUTAGE_MAX_MS 2500
 #define REFUSED_BASE_MS 5000
 #define REFUSED_MAX_MS 60000
 #define PROBE_HINT_MS 500
@@ -22,10 +22,12 @@ int64_t breaker_wait_ms(const struct breaker *b, struct mono now)
 	}
 }
 
-void breaker_sent(struct breaker *b)
+bool breaker_sent(struct breaker *b)
 {
-	if (b->state == BREAKER_OPEN)
-		b->state = BREAKER_PROBING;
+	if (b->state != BREAKER_OPEN)
+		return false;
+	b->state = BREAKER_PROBING;
+	return true;
 }
 
 void breaker_reset(struct breaker *b)
@@ -38,28 +40,41 @@ void breaker_succeeded(struct breaker *b)
 	breaker_reset(b);
 }
 
-void breaker_failed(struct breaker *b, struct mono now, enum code reason, struct random *random)
+/* Opens until a moment that is drawn; `step` of the growing pauses. */
+static void open_until_probe(struct breaker *b, struct mono now, unsigned step,
+			     struct random *random)
 {
-	bool refused = reason == CODE_UNAUTHORIZED;
-	int64_t delay;
+	int64_t delay = b->reason == CODE_UNAUTHORIZED
+			    ? backoff_ms(REFUSED_BASE_MS, REFUSED_MAX_MS, step)
+			    : backoff_ms(OUTAGE_BASE_MS, OUTAGE_MAX_MS, step);
 
-	b->failures++;
-	if (b->state == BREAKER_OPEN)
-		return; /* an answer to what was sent before it opened */
-	if (b->state == BREAKER_CLOSED && !refused && b->failures < FAILURES_TO_OPEN)
-		return;
-	delay = refused ? backoff_ms(REFUSED_BASE_MS, REFUSED_MAX_MS, b->openings)
-			: backoff_ms(OUTAGE_BASE_MS, OUTAGE_MAX_MS, b->openings);
 	b->state = BREAKER_OPEN;
-	b->reason = reason;
-	b->openings++;
 	b->probe_at = mono_add_ms(now, delay / 2 + random_below(random, delay / 2));
 }
 
-void breaker_abandoned(struct breaker *b, struct mono now)
+void breaker_failed(struct breaker *b, struct mono now, enum code reason, bool is_probe,
+		    struct random *random)
 {
-	if (b->state != BREAKER_PROBING)
+	b->failures++;
+	if (b->state != BREAKER_CLOSED && !is_probe)
+		return; /* of what was sent before it opened */
+	if (b->state == BREAKER_CLOSED && reason != CODE_UNAUTHORIZED &&
+	    b->failures < FAILURES_TO_OPEN)
 		return;
-	b->state = BREAKER_OPEN;
-	b->probe_at = now;
+	b->reason = reason;
+	open_until_probe(b, now, b->openings++, random);
+}
+
+void breaker_hangs(struct breaker *b, struct mono now, struct random *random)
+{
+	if (b->state != BREAKER_CLOSED)
+		return;
+	b->reason = CODE_UNAVAILABLE;
+	open_until_probe(b, now, b->openings++, random);
+}
+
+void breaker_abandoned(struct breaker *b, struct mono now, struct random *random)
+{
+	if (b->state == BREAKER_PROBING)
+		open_until_probe(b, now, b->openings - 1, random);
 }

@@ -3,7 +3,8 @@
  * CLOSED  requests flow. FAILURES_TO_OPEN failures in a row open it; a refused secret key does so
  *         at once.
  * OPEN    nothing is sent until a moment drawn with jitter; then the next request is the probe.
- * PROBING one request is under way; its success closes, its failure opens for longer.
+ * PROBING one request is under way, the probe, and only its failure opens for longer: what was sent
+ *         before says nothing new. Any success closes, whenever its request was sent.
  */
 #pragma once
 
@@ -29,17 +30,22 @@ struct breaker {
  * is worth asking again. */
 int64_t breaker_wait_ms(const struct breaker *b, struct mono now);
 
-/* A request is sent. */
-void breaker_sent(struct breaker *b);
+/* A request is sent; true if it is the probe. */
+bool breaker_sent(struct breaker *b);
 
 /* Clerk answered something that shows it works. */
 void breaker_succeeded(struct breaker *b);
 
 /* `reason` CODE_UNAUTHORIZED opens at once. */
-void breaker_failed(struct breaker *b, struct mono now, enum code reason, struct random *random);
+void breaker_failed(struct breaker *b, struct mono now, enum code reason, bool is_probe,
+		    struct random *random);
 
-/* The probe was given up; the next request is one. */
-void breaker_abandoned(struct breaker *b, struct mono now);
+/* Clerk takes requests and is silent: opens at once. */
+void breaker_hangs(struct breaker *b, struct mono now, struct random *random);
+
+/* The probe was given up: another may go after a pause as long as the last, or giving up would be
+ * a way to send one after the other. */
+void breaker_abandoned(struct breaker *b, struct mono now, struct random *random);
 
 /* Whatever was known is void: a new key, a new address. */
 void breaker_reset(struct breaker *b);

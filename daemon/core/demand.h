@@ -1,7 +1,8 @@
 /* Who wants a key now: those who wait for its fetch, those who watch it, and the fetch itself.
  *
  * A demand belongs to its entry and lives while one of the three is there. There is one fetch per
- * key, whoever asked first; it is the daemon's own, and goes on when they have gone.
+ * key, whoever asked first; it is the daemon's own, and goes on when they have gone. Where its
+ * request is not answered for too long there is a second one, and the first answer counts.
  *
  *     IDLE -> QUEUED -> RUNNING -> IDLE        answered
  *                ^         |
@@ -17,7 +18,7 @@
 enum flight_state {
 	FLIGHT_IDLE,
 	FLIGHT_QUEUED,	/* for its turn in the budget */
-	FLIGHT_RUNNING, /* Clerk was asked */
+	FLIGHT_RUNNING, /* Clerk was asked; overdue at `timer` */
 	FLIGHT_RETRY,	/* until `timer` */
 };
 
@@ -28,13 +29,19 @@ struct demand {
 
 	enum flight_state state;
 	unsigned attempts;
-	bool not_refused; /* fetched because a caller was refused with the last one */
-	struct mono sent_at;
+	bool not_refused;    /* fetched because a caller was refused with the last one */
+	bool rechecked;	     /* Clerk said once that there is no such session */
+	unsigned copies;     /* RUNNING: requests under way, 2 where the first was overdue */
+	bool overdue;	     /* the breaker was told of it as a failure */
+	bool sent_again;     /* a second request was sent, at second_at */
+	struct mono sent_at; /* the first of them */
+	struct mono second_at;
 	unsigned chance;	 /* that a renewal is used, per mille */
 	struct mono restart_at;	 /* not before, after a DROP */
 	struct account *account; /* the queue it is in; NULL: that of renewals */
 	struct list queue_node;	 /* account->queued */
-	struct heap_node timer;	 /* RETRY: in engine.timers; a queued renewal: in engine.renewals */
+	struct heap_node timer;	 /* RETRY, RUNNING: in engine.timers; a queued renewal: in
+				    engine.renewals */
 
 	bool wants_cancel, wants_fetch; /* effects to pop, in this order */
 	struct list effect_node;

@@ -35,6 +35,8 @@ static int init(struct engine *e, const struct engine_config *config,
 {
 	e->random.state = seed;
 	e->wake_at = MONO_NEVER;
+	e->answered_at.ms = INT64_MIN;
+	e->room = MAX_RUNNING;
 	list_init(&e->callers);
 	list_init(&e->answered);
 	list_init(&e->flights);
@@ -429,7 +431,7 @@ void engine_tick(struct engine *e, struct mono now)
 		if (first->tag == TIMER_WAITER)
 			waiter_due(e, now, container_of(first, struct waiter, timer));
 		else
-			flight_retry_due(e, container_of(first, struct demand, timer));
+			flight_timer_due(e, now, container_of(first, struct demand, timer));
 	}
 	flight_dispatch(e, now);
 }
@@ -459,6 +461,7 @@ static void pop_flight(struct demand *d, struct effect *ret)
 	}
 	ret->type = EFFECT_FETCH;
 	ret->key = entry_key(d->entry);
+	ret->is_second = d->copies > 1;
 	d->wants_fetch = false;
 	list_unlink(&d->effect_node);
 }
@@ -519,8 +522,19 @@ void engine_give_up(struct engine *e, struct mono now)
 void engine_key_changed(struct engine *e, struct mono now)
 {
 	breaker_reset(&e->breaker);
+	e->probe = NULL;
+	e->unusable = 0;
 	e->key_since = now;
 	flight_dispatch(e, now);
+}
+
+bool engine_note_clock(struct engine *e, struct wall now, const struct outcome *outcome,
+		       struct skew *ret_skew)
+{
+	if (!outcome->has_clock || !skew_note(&e->skew, now, outcome->clerk_date_s))
+		return false;
+	*ret_skew = e->skew;
+	return true;
 }
 
 size_t engine_pending(const struct engine *e)
@@ -530,7 +544,8 @@ size_t engine_pending(const struct engine *e)
 
 bool engine_is_ready(const struct engine *e)
 {
-	return e->breaker.state == BREAKER_CLOSED && e->breaker.failures < READY_AFTER_FAILURES;
+	return e->breaker.state == BREAKER_CLOSED && e->breaker.failures < READY_AFTER_FAILURES &&
+	       e->unusable < READY_AFTER_FAILURES;
 }
 
 const struct stats *engine_stats(const struct engine *e)

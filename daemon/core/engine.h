@@ -11,6 +11,7 @@
 #include "daemon/core/answer.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/freshness.h"
+#include "daemon/core/skew.h"
 #include "proto/request.h"
 
 struct engine;
@@ -23,8 +24,10 @@ struct engine_config {
 	size_t max_clients;
 	size_t budget; /* requests a window */
 	int64_t budget_window_ms;
-	uid_t own_uid;	      /* an administrator, beside root */
-	const char *greeting; /* the answer to HELLO, behind OK */
+	int64_t request_timeout_ms; /* of a request to Clerk; 0: not known */
+	size_t max_connections;	    /* to Clerk; 0: not known */
+	uid_t own_uid;		    /* an administrator, beside root */
+	const char *greeting;	    /* the answer to HELLO, behind OK */
 };
 
 /* Who asks: a connection, or a front of another kind. The caller's storage. */
@@ -41,7 +44,7 @@ struct client {
 enum effect_type {
 	EFFECT_NONE,
 	EFFECT_FETCH,	/* ask Clerk for `key`; engine_fetched(flight) brings the answer */
-	EFFECT_CANCEL,	/* forget `flight` */
+	EFFECT_CANCEL,	/* forget `flight`, both requests where there is a second */
 	EFFECT_REPLY,	/* `reply` answers the request of `cookie` */
 	EFFECT_PUSH,	/* `watch` has news: engine_watch_read() when there is room for it */
 	EFFECT_DROPPED, /* tell clients that track: `key`, as in the push */
@@ -51,6 +54,7 @@ struct effect {
 	enum effect_type type;
 	struct demand *flight;
 	struct key key;
+	bool is_second; /* the first request hangs: on another connection */
 	void *cookie;
 	struct reply reply;
 	struct watch *watch;
@@ -109,6 +113,11 @@ void engine_abandon(struct engine *e, struct waiter *waiter);
 void engine_fetched(struct engine *e, struct mono now, struct demand *flight,
 		    const struct outcome *outcome);
 
+/* What Clerk's clock says, held against the host's, which nothing else depends on. True if the
+ * operator is to be told: *ret_skew is what. */
+bool engine_note_clock(struct engine *e, struct wall now, const struct outcome *outcome,
+		       struct skew *ret_skew);
+
 /* Does what is due. Effects. */
 void engine_tick(struct engine *e, struct mono now);
 
@@ -129,7 +138,7 @@ void engine_watch_end(struct engine *e, struct watch *watch);
 /* Requests that wait for Clerk. */
 size_t engine_pending(const struct engine *e);
 
-/* True if Clerk answered lately, or nothing has needed it. */
+/* True if Clerk's last answers were of use, or nothing has needed it. */
 bool engine_is_ready(const struct engine *e);
 
 const struct stats *engine_stats(const struct engine *e);

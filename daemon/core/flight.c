@@ -1,8 +1,9 @@
 /* See flight.h.
  *
  * Callers and renewals (queue.h) wait for the same three: the budget, the breaker, and a bound on
- * how much is under way. Callers may use the whole budget; renewals leave a part of it to them, and
- * go at a pace.
+ * how much is under way, which is low while nothing is answered: a Clerk that takes requests and is
+ * silent gets few of them. Callers may use the whole budget; renewals leave a part of it to them,
+ * and go at a pace.
  */
 #include "daemon/core/flight.h"
 
@@ -13,7 +14,10 @@
 
 #include <assert.h>
 
-#define MAX_RUNNING 1024
+#define UNANSWERED_TIMES 4 /* as many as there may be connections */
+#define OVERDUE_MIN_MS 1000
+#define OVERDUE_TIMES 3 /* as long as the slowest that Clerk has lately been */
+#define PROBE_MS 1500
 #define RESTART_GAP_MS 250
 #define CALLERS_PARTS 10 /* a tenth of what is allowed is kept for callers, one at least */
 #define RETRY_HINT_MS 1000
@@ -98,7 +102,8 @@ bool flight_is_refused(struct engine *e, struct mono now, const struct demand *d
 	int64_t wait_ms = breaker_wait_ms(&e->breaker, now);
 	struct mono when;
 
-	if (d->state == FLIGHT_RUNNING || d->state == FLIGHT_RETRY)
+	if (d->state == FLIGHT_RETRY ||
+	    (d->state == FLIGHT_RUNNING && (!d->overdue || wait_ms <= 0)))
 		return false;
 	if (wait_ms > 0) {
 		*ret = reply_error(e->breaker.reason, wait_ms, NULL);
@@ -120,15 +125,37 @@ static bool is_sooner_in(const struct engine *e, const struct demand *d,
 				   queue_turns_before_it(e, d));
 }
 
+static void set_overdue(struct engine *e, struct demand *d)
+{
+	int64_t after_ms = OVERDUE_TIMES * e->slowest_ms;
+
+	if (d->overdue && e->breaker.state != BREAKER_CLOSED)
+		after_ms = 0;
+	else if (e->probe == d)
+		after_ms = PROBE_MS;
+	else if (after_ms < OVERDUE_MIN_MS)
+		after_ms = OVERDUE_MIN_MS;
+	if (after_ms < e->config.request_timeout_ms)
+		heap_set(&e->timers, &d->timer,
+			 mono_add_ms(d->sent_again ? d->second_at : d->sent_at, after_ms));
+}
+
+static void begin(struct demand *d)
+{
+	d->attempts = 0;
+	d->not_refused = d->rechecked = false;
+}
+
 void flight_request(struct engine *e, struct demand *d, struct account *account)
 {
 	if (d->state == FLIGHT_IDLE) {
-		d->attempts = 0;
-		d->not_refused = false;
+		begin(d);
 		queue_add(e, d, account);
 	} else if (d->state == FLIGHT_QUEUED && is_sooner_in(e, d, account)) {
 		queue_remove(e, d);
 		queue_add(e, d, account);
+	} else if (d->state == FLIGHT_RUNNING && d->timer.slot == HEAP_NOWHERE && account) {
+		set_overdue(e, d); /* it is: now there is somebody to send it again for */
 	}
 }
 
@@ -136,6 +163,26 @@ static void add_effect(struct engine *e, struct demand *d)
 {
 	list_unlink(&d->effect_node);
 	list_append(&e->flights, &d->effect_node);
+}
+
+static bool has_room(const struct engine *e)
+{
+	size_t most = UNANSWERED_TIMES * e->config.max_connections;
+
+	return e->running < e->room &&
+	       (most == 0 || e->unanswered < most || e->breaker.state != BREAKER_CLOSED);
+}
+
+static void ask_clerk(struct engine *e, struct mono now, struct demand *d, bool for_caller)
+{
+	d->copies++;
+	d->wants_fetch = true;
+	add_effect(e, d);
+	e->running++;
+	e->unanswered++;
+	e->stats.fetches++;
+	*(for_caller ? &e->stats.fetches_for_callers : &e->stats.fetches_for_renewal) += 1;
+	limiter_take(&e->limiter, now);
 }
 
 static void send(struct engine *e, struct mono now, struct demand *d)
@@ -149,15 +196,105 @@ static void send(struct engine *e, struct mono now, struct demand *d)
 	queue_remove(e, d);
 	d->state = FLIGHT_RUNNING;
 	d->sent_at = now;
+	d->overdue = d->sent_again = false;
 	d->attempts++;
-	d->wants_fetch = true;
-	add_effect(e, d);
-	e->running++;
-	e->stats.fetches++;
-	*(for_caller ? &e->stats.fetches_for_callers : &e->stats.fetches_for_renewal) += 1;
 	e->stats.retries += d->attempts > 1;
-	limiter_take(&e->limiter, now);
-	breaker_sent(&e->breaker);
+	ask_clerk(e, now, d, for_caller);
+	if (breaker_sent(&e->breaker))
+		e->probe = d;
+	set_overdue(e, d);
+}
+
+bool flight_was_probe(struct engine *e, const struct demand *d)
+{
+	if (e->probe != d)
+		return false;
+	e->probe = NULL;
+	return true;
+}
+
+void flight_ended(struct engine *e, struct demand *d, bool answered)
+{
+	e->running--;
+	if (answered)
+		e->unanswered = 0;
+	else if (e->unanswered)
+		e->unanswered--;
+	if (--d->copies)
+		return;
+	heap_remove(&e->timers, &d->timer);
+	d->state = FLIGHT_IDLE;
+}
+
+void flight_cancel(struct engine *e, struct demand *d)
+{
+	assert(!d->wants_fetch); /* effects are drained between calls */
+	d->wants_cancel = true;
+	add_effect(e, d);
+	e->stats.cancelled++;
+	while (d->copies)
+		flight_ended(e, d, false);
+}
+
+/* A caller who can wait as long as Clerk may take, or a watcher. */
+static bool is_worth_sending_again(struct engine *e, struct mono now, const struct demand *d)
+{
+	bool in_time = !mono_is_due(waiters_last_deadline(d), mono_add_ms(now, e->slowest_ms)) ||
+		       !list_is_empty(&d->watchers);
+
+	return in_time && !d->sent_again && !e->stopping && has_room(e) &&
+	       mono_is_due(limiter_when(&e->limiter, now, 0, 0), now);
+}
+
+static void send_again(struct engine *e, struct mono now, struct demand *d)
+{
+	d->sent_again = true;
+	d->second_at = now;
+	e->stats.retries++;
+	ask_clerk(e, now, d, !list_is_empty(&d->waiters));
+	set_overdue(e, d);
+}
+
+/* What the breaker learns of it. One silent request counts as one failure, once; a second one, on
+ * another connection, leaves no doubt. */
+static void note_silence(struct engine *e, struct mono now, struct demand *d)
+{
+	bool was_probe = flight_was_probe(e, d);
+	struct reply error;
+
+	if (was_probe || (!d->overdue && d->sent_at.ms >= e->answered_at.ms)) {
+		d->overdue = true;
+		e->clerk_reason = "Clerk did not answer in time";
+		breaker_failed(&e->breaker, now, CODE_UNAVAILABLE, was_probe, &e->random);
+	} else if (d->sent_again && d->second_at.ms >= e->answered_at.ms) {
+		breaker_hangs(&e->breaker, now, &e->random);
+	}
+	if (!was_probe)
+		return;
+	error = reply_error(e->breaker.reason, breaker_wait_ms(&e->breaker, now), NULL);
+	waiters_fail(e, now, d, &error);
+}
+
+/* It was sent long ago: Clerk hangs, or its connection does. There is a second request, on another
+ * connection; if Clerk is known to hang, a probe takes its place when one is due. Until then it is
+ * still listened to, as Clerk may just be slow. */
+static void flight_overdue(struct engine *e, struct mono now, struct demand *d)
+{
+	int64_t wait_ms;
+
+	heap_remove(&e->timers, &d->timer);
+	note_silence(e, now, d);
+	if (e->stopping || (list_is_empty(&d->waiters) && list_is_empty(&d->watchers)))
+		return;
+	wait_ms = breaker_wait_ms(&e->breaker, now);
+	if (wait_ms > 0) {
+		heap_set(&e->timers, &d->timer, mono_add_ms(now, wait_ms));
+	} else if (e->breaker.state != BREAKER_CLOSED) {
+		flight_cancel(e, d);
+		flight_resume(e, d);
+	} else if (is_worth_sending_again(e, now, d)) {
+		send_again(e, now, d);
+	}
 }
 
 void flight_retry_at(struct engine *e, struct demand *d, struct mono at)
@@ -169,7 +306,6 @@ void flight_retry_at(struct engine *e, struct demand *d, struct mono at)
 void flight_restart(struct engine *e, struct mono now, struct demand *d)
 {
 	struct reply stopping = reply_error(CODE_SHUTTING_DOWN, RETRY_HINT_MS, NULL);
-	struct waiter *first;
 
 	if (d->state == FLIGHT_QUEUED && !d->account && list_is_empty(&d->watchers)) {
 		queue_remove(e, d); /* a renewal of what is no more */
@@ -177,12 +313,9 @@ void flight_restart(struct engine *e, struct mono now, struct demand *d)
 		queue_reorder(e, d); /* it has not been asked for yet */
 		return;
 	} else if (d->state == FLIGHT_RUNNING) {
-		assert(!d->wants_fetch); /* effects are drained between calls */
-		d->wants_cancel = true;
-		add_effect(e, d);
-		e->running--;
-		e->stats.cancelled++;
-		breaker_abandoned(&e->breaker, now);
+		flight_cancel(e, d);
+		if (flight_was_probe(e, d))
+			breaker_abandoned(&e->breaker, now, &e->random);
 	} else if (d->state == FLIGHT_RETRY) {
 		heap_remove(&e->timers, &d->timer);
 	}
@@ -197,8 +330,8 @@ void flight_restart(struct engine *e, struct mono now, struct demand *d)
 	}
 	/* A thousand DROPs of a key in a row are not a thousand fetches. */
 	d->restart_at = mono_add_ms(now, RESTART_GAP_MS);
-	first = container_of(d->waiters.next, struct waiter, node);
-	flight_request(e, d, list_is_empty(&d->waiters) ? NULL : first->account);
+	begin(d);
+	flight_resume(e, d);
 }
 
 void flight_resume(struct engine *e, struct demand *d)
@@ -207,14 +340,18 @@ void flight_resume(struct engine *e, struct demand *d)
 
 	if (!list_is_empty(&d->waiters))
 		queue_add(e, d, first->account);
-	else if (!list_is_empty(&d->watchers) || d->entry->token_len)
+	else if (!list_is_empty(&d->watchers) || d->entry->token_len || d->rechecked)
 		queue_add(e, d, NULL);
 	else
 		demand_release(e, d);
 }
 
-void flight_retry_due(struct engine *e, struct demand *d)
+void flight_timer_due(struct engine *e, struct mono now, struct demand *d)
 {
+	if (d->state == FLIGHT_RUNNING) {
+		flight_overdue(e, now, d);
+		return;
+	}
 	heap_remove(&e->timers, &d->timer);
 	d->state = FLIGHT_IDLE;
 	flight_resume(e, d);
@@ -389,7 +526,7 @@ static bool is_wanted(struct engine *e, struct mono now, const struct demand *d,
 {
 	const struct entry *entry = d->entry;
 
-	if (!list_is_empty(&d->watchers))
+	if (!list_is_empty(&d->watchers) || d->rechecked)
 		return true;
 	if (entry->expires_at.ms == INT64_MIN)
 		return false;
@@ -422,8 +559,8 @@ static struct demand *next_to_send(struct engine *e, struct mono now)
 	struct mono when;
 
 	e->wake_at = MONO_NEVER;
-	if (e->running >= MAX_RUNNING || e->stopping ||
-	    (list_is_empty(&e->callers) && e->renewals.count == 0) || !breaker_lets(e, now))
+	if (e->stopping || (list_is_empty(&e->callers) && e->renewals.count == 0) ||
+	    !breaker_lets(e, now) || !has_room(e))
 		return NULL;
 	e->wake_at = queue_promote(e, now, share);
 	caller = queue_first_caller(e);

@@ -30,6 +30,15 @@ void flight_request(struct engine *e, struct demand *d, struct account *account)
 /* Gives up the fetch under way, whose answer must not be used; asks again if anybody waits. */
 void flight_restart(struct engine *e, struct mono now, struct demand *d);
 
+/* One of its requests is over; IDLE if it was the last. */
+void flight_ended(struct engine *e, struct demand *d, bool answered);
+
+/* Forgets those that are under way. */
+void flight_cancel(struct engine *e, struct demand *d);
+
+/* The breaker need not be told of it any more; true if it was the probe. */
+bool flight_was_probe(struct engine *e, const struct demand *d);
+
 /* Sends what may be sent. */
 void flight_dispatch(struct engine *e, struct mono now);
 
@@ -44,6 +53,6 @@ void flight_refuse_hopeless(struct engine *e, struct mono now);
 void flight_fail_all(struct engine *e, struct mono now, const struct reply *reply,
 		     bool running_too);
 
-/* The deadlines of a retry, of an entry. */
-void flight_retry_due(struct engine *e, struct demand *d);
+/* The deadlines of a demand, of an entry. */
+void flight_timer_due(struct engine *e, struct mono now, struct demand *d);
 void flight_entry_due(struct engine *e, struct mono now, struct entry *entry);

@@ -3,7 +3,6 @@
 
 #include <stddef.h>
 
-#define ATTEMPTS_IN_LEAD 2
 #define MARGIN_MS 100
 #define JITTER_PARTS 100
 #define LONG_LEAD_PARTS 10
@@ -38,7 +37,7 @@ int64_t freshness_lead_ms(const struct freshness *f, int64_t lifetime_ms, int64_
 
 int64_t freshness_ahead_ms(int64_t slowest_ms)
 {
-	return ATTEMPTS_IN_LEAD * slowest_ms + MARGIN_MS;
+	return slowest_ms + MARGIN_MS;
 }
 
 unsigned freshness_least_chance(unsigned used)

@@ -12,8 +12,8 @@ struct freshness {
 
 /* How long before its end a token is renewed, in milliseconds: never more than three quarters
  * of its life (half, where a percentage is set), so that no token is renewed without a pause. As
- * late as is safe is what leaves min_ttl after the slowest that Clerk has lately been and one more
- * attempt, with jitter, so that keys fetched together are not renewed together. */
+ * late as is safe is what leaves min_ttl after the slowest that Clerk has lately been, with jitter,
+ * so that keys fetched together are not renewed together. */
 int64_t freshness_lead_ms(const struct freshness *f, int64_t lifetime_ms, int64_t slowest_ms,
 			  struct random *random);
 

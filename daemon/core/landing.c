@@ -11,33 +11,36 @@
 #define MAX_ATTEMPTS 3
 #define RETRY_BASE_MS 200
 #define RETRY_MAX_MS 2000
-#define RECHECK_MS 300 /* a session just made may not be known everywhere yet */
+#define RECHECK_MS 300
 #define RENEWAL_BASE_MS 1000
 #define RENEWAL_MAX_MS 30000
-#define SLOWEST_DECAY 32
-#define SLOWEST_MAX_MS 10000 /* more was a suspend, or help to nobody */
-#define LEAST_GAIN_MS 2000   /* lives are counted in whole seconds */
+#define OUTAGE_MAX_MS 2500 /* where more keys fail, the breaker makes the attempts one */
+#define LEAST_GAIN_MS 2000 /* lives are counted in whole seconds */
 #define RETRY_HINT_MS 1000
 
-/* Clerk works, and let this through its limit. */
-static void answered(struct engine *e, const struct demand *d)
+/* When a renewal that failed is worth trying again: with all others as soon as the breaker lets one
+ * through, else after a pause of its own. */
+static struct mono next_try(struct engine *e, struct mono now, struct entry *entry, int64_t max_ms)
 {
-	limiter_accepted(&e->limiter, d->sent_at);
-	breaker_succeeded(&e->breaker);
+	int64_t delay = backoff_ms(RENEWAL_BASE_MS, max_ms, entry->failures);
+
+	if (e->breaker.state != BREAKER_CLOSED)
+		return mono_add_ms(now, breaker_wait_ms(&e->breaker, now));
+	if (entry->failures < UINT8_MAX)
+		entry->failures++;
+	return mono_add_ms(now, delay / 2 + random_below(&e->random, delay / 2));
 }
 
-/* No attempt is left: the waiters are told, and when a renewal is worth trying again is set. */
-static void give_up(struct engine *e, struct mono now, struct demand *d, const struct reply *error)
+/* No attempt is left: the waiters are told, and the next renewal is set, at most `max_ms` away. */
+static void give_up(struct engine *e, struct mono now, struct demand *d, const struct reply *error,
+		    int64_t max_ms)
 {
 	struct entry *entry = d->entry;
 	bool valid = entry_is_valid(entry, now, 0);
-	int64_t delay = backoff_ms(RENEWAL_BASE_MS, RENEWAL_MAX_MS, entry->failures);
-	struct mono again = mono_add_ms(now, delay / 2 + random_below(&e->random, delay / 2));
+	struct mono again = next_try(e, now, entry, max_ms);
 
 	if (valid)
 		entry->flags |= ENTRY_FAILING;
-	if (entry->failures < UINT8_MAX)
-		entry->failures++;
 	waiters_fail(e, now, d, error);
 	if (valid || !list_is_empty(&d->watchers))
 		cache_arm(&e->cache, entry, valid ? mono_min(again, entry->expires_at) : again);
@@ -54,10 +57,6 @@ static void transient(struct engine *e, struct mono now, struct demand *d, const
 
 	if (o->retry_after_ms > delay)
 		delay = o->retry_after_ms;
-	if (o->code != CODE_OVERLOADED) /* our own want of memory is no fault of Clerk's */
-		breaker_failed(&e->breaker, now, CODE_UNAVAILABLE, &e->random);
-	else
-		breaker_abandoned(&e->breaker, now);
 	again = mono_add_ms(now, delay);
 	if (d->attempts < MAX_ATTEMPTS && !e->stopping && breaker_wait_ms(&e->breaker, now) == 0 &&
 	    !mono_is_due(waiters_last_deadline(d), again)) {
@@ -65,7 +64,19 @@ static void transient(struct engine *e, struct mono now, struct demand *d, const
 		return;
 	}
 	error = reply_error(o->code, hint, o->text);
-	give_up(e, now, d, &error);
+	give_up(e, now, d, &error, OUTAGE_MAX_MS);
+}
+
+/* Those whose time will be over by then are told at once. */
+static void fail_hasty(struct engine *e, struct mono now, struct demand *d, struct mono then,
+		       const struct reply *error)
+{
+	list_for_each_safe (it, &d->waiters) {
+		struct waiter *w = container_of(it, struct waiter, node);
+
+		if (mono_is_due(w->timer.at, then))
+			waiter_fail(e, now, w, error);
+	}
 }
 
 /* Whoever can't wait as long as Clerk wants is told at once; the others keep their place. */
@@ -75,9 +86,8 @@ static void throttled(struct engine *e, struct mono now, struct demand *d, const
 
 	e->stats.throttled++;
 	limiter_throttle(&e->limiter, now, d->sent_at, o->retry_after_ms);
-	breaker_succeeded(&e->breaker);
 	if (e->stopping) {
-		give_up(e, now, d, &stopping);
+		give_up(e, now, d, &stopping, RENEWAL_MAX_MS);
 		return;
 	}
 	if (list_is_empty(&d->waiters) && entry_is_valid(d->entry, now, 0))
@@ -86,17 +96,32 @@ static void throttled(struct engine *e, struct mono now, struct demand *d, const
 	flight_refuse_hopeless(e, now);
 }
 
+/* A session just made may not be known everywhere yet: asked again before that is believed, whether
+ * anybody waits as long or not. */
+static void recheck(struct engine *e, struct mono now, struct demand *d)
+{
+	struct mono again = mono_add_ms(now, RECHECK_MS + random_below(&e->random, RECHECK_MS));
+	struct reply error = reply_error(CODE_NOT_FOUND, mono_diff_ms(again, now), NULL);
+
+	d->rechecked = true;
+	fail_hasty(e, now, d, again, &error);
+	flight_retry_at(e, d, again);
+}
+
 /* Clerk has none, and says so: an answer, not an outage. */
 static void definite(struct engine *e, struct mono now, struct demand *d, const struct outcome *o)
 {
 	struct entry *entry = d->entry;
-	struct mono again = mono_add_ms(now, RECHECK_MS + random_below(&e->random, RECHECK_MS));
 	struct reply error = reply_error(o->code, e->config.negative_ttl_ms, o->text);
 
-	answered(e, d);
-	if (o->code == CODE_NOT_FOUND && d->attempts == 1 && !entry->token_len && !e->stopping &&
-	    !mono_is_due(waiters_last_deadline(d), again)) {
-		flight_retry_at(e, d, again);
+	limiter_accepted(&e->limiter, d->sent_at);
+	if (o->code == CODE_NOT_FOUND && !d->rechecked && !entry->token_len && !e->stopping) {
+		recheck(e, now, d);
+		return;
+	}
+	/* Our request is at fault, not the session: what is in hand is as good as it was. */
+	if (o->code == CODE_REJECTED && entry_is_valid(entry, now, 0)) {
+		give_up(e, now, d, &error, RENEWAL_MAX_MS);
 		return;
 	}
 	if (entry->token_len)
@@ -183,9 +208,9 @@ static void landed(struct engine *e, struct mono now, struct demand *d, const st
 	struct entry *entry = d->entry;
 	struct token_view view;
 
-	answered(e, d);
+	limiter_accepted(&e->limiter, d->sent_at);
 	if (mono_is_due(token.expires_at, now)) {
-		give_up(e, now, d, &error);
+		give_up(e, now, d, &error, RENEWAL_MAX_MS);
 		return;
 	}
 	e->stats.tokens++;
@@ -194,7 +219,7 @@ static void landed(struct engine *e, struct mono now, struct demand *d, const st
 	else
 		entry = landed_new(e, d, &token, o->lifetime_ms);
 	if (!entry) {
-		give_up(e, now, d, &no_room);
+		give_up(e, now, d, &no_room, RENEWAL_MAX_MS);
 		return;
 	}
 	view = entry_view(entry, now, SOURCE_CLERK);
@@ -212,17 +237,72 @@ static void key_refused(struct engine *e, struct mono now, struct demand *d,
 		flight_retry_at(e, d, now); /* with the new key */
 		return;
 	}
-	breaker_failed(&e->breaker, now, CODE_UNAUTHORIZED, &e->random);
 	error = reply_error(CODE_UNAUTHORIZED, breaker_wait_ms(&e->breaker, now), o->text);
-	give_up(e, now, d, &error);
+	give_up(e, now, d, &error, RENEWAL_MAX_MS);
 }
 
 static void malformed(struct engine *e, struct mono now, struct demand *d, const struct outcome *o)
 {
 	struct reply error = reply_error(o->code, RETRY_HINT_MS, o->text);
 
-	answered(e, d); /* no reason to refuse the other keys */
-	give_up(e, now, d, &error);
+	limiter_accepted(&e->limiter, d->sent_at);
+	give_up(e, now, d, &error, RENEWAL_MAX_MS);
+}
+
+/* For the operator. That there is no such session is no failure. */
+static void note_reason(struct engine *e, const struct outcome *o)
+{
+	if (o->kind == OUTCOME_MALFORMED)
+		e->unusable++;
+	else if (o->kind == OUTCOME_TOKEN || o->kind == OUTCOME_DEFINITE)
+		e->unusable = 0;
+	if (o->kind != OUTCOME_TOKEN && (o->kind != OUTCOME_DEFINITE || o->code == CODE_REJECTED))
+		e->clerk_reason = o->text ? o->text : code_text(o->code);
+}
+
+static void clerk_works(struct engine *e)
+{
+	breaker_succeeded(&e->breaker);
+	e->probe = NULL; /* from now on it is a request like any other */
+}
+
+/* A failure that shows nothing of Clerk is none to the breaker: our own want of memory or of a
+ * connection, a key that is no longer ours. What was overdue was counted then. */
+static void inform_breaker(struct engine *e, struct mono now, struct demand *d,
+			   const struct outcome *o)
+{
+	bool was_probe = flight_was_probe(e, d);
+
+	if (o->kind == OUTCOME_KEY_REFUSED && d->sent_at.ms >= e->key_since.ms)
+		breaker_failed(&e->breaker, now, CODE_UNAUTHORIZED, was_probe, &e->random);
+	else if (o->kind == OUTCOME_TRANSIENT && o->code != CODE_OVERLOADED && !d->overdue)
+		breaker_failed(&e->breaker, now, CODE_UNAVAILABLE, was_probe, &e->random);
+	else if (o->kind != OUTCOME_TRANSIENT && o->kind != OUTCOME_KEY_REFUSED)
+		clerk_works(e);
+	else if (was_probe)
+		breaker_abandoned(&e->breaker, now, &e->random);
+	if (o->kind == OUTCOME_TRANSIENT)
+		d->overdue = false;
+}
+
+/* Clerk has answered: how long it took. Which of two requests it was is not known, but an answer
+ * sooner after the second than any was lately is not likely to be the first's. None can take longer
+ * than a request may: the host was suspended. */
+static void note_answer(struct engine *e, struct mono now, const struct demand *d,
+			const struct outcome *o)
+{
+	int64_t took_ms = mono_diff_ms(now, d->sent_at);
+	int64_t second_ms = mono_diff_ms(now, d->second_at);
+
+	if (d->sent_again && second_ms <= e->slowest_ms)
+		took_ms = second_ms;
+	e->answered_at = now;
+	e->room =
+	    o->is_exclusive && e->config.max_connections ? e->config.max_connections : MAX_RUNNING;
+	if (e->config.request_timeout_ms && took_ms > e->config.request_timeout_ms)
+		return;
+	latency_note(&e->latency, now, took_ms);
+	e->slowest_ms = latency_slowest_ms(&e->latency);
 }
 
 void engine_fetched(struct engine *e, struct mono now, struct demand *d,
@@ -237,14 +317,15 @@ void engine_fetched(struct engine *e, struct mono now, struct demand *d,
 		[OUTCOME_TRANSIENT] = transient,
 		[OUTCOME_MALFORMED] = malformed,
 	};
-	int64_t took_ms = mono_diff_ms(now, d->sent_at);
-
 	assert(d->state == FLIGHT_RUNNING);
-	d->state = FLIGHT_IDLE;
-	e->running--;
-	e->slowest_ms -= e->slowest_ms / SLOWEST_DECAY;
-	if (took_ms > e->slowest_ms)
-		e->slowest_ms = took_ms < SLOWEST_MAX_MS ? took_ms : SLOWEST_MAX_MS;
-	conclude[outcome->kind](e, now, d, outcome);
+	inform_breaker(e, now, d, outcome);
+	note_reason(e, outcome);
+	if (outcome->kind != OUTCOME_TRANSIENT)
+		note_answer(e, now, d, outcome);
+	flight_ended(e, d, outcome->kind != OUTCOME_TRANSIENT);
+	if (d->copies && outcome->kind != OUTCOME_TRANSIENT)
+		flight_cancel(e, d);
+	if (!d->copies) /* else the other one decides */
+		conclude[outcome->kind](e, now, d, outcome);
 	flight_dispatch(e, now);
 }

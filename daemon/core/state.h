@@ -5,8 +5,10 @@
 #include "daemon/core/breaker.h"
 #include "daemon/core/cache.h"
 #include "daemon/core/engine.h"
+#include "daemon/core/latency.h"
 #include "daemon/core/limiter.h"
 #include "daemon/core/quota.h"
+#include "daemon/core/skew.h"
 #include "daemon/core/stats.h"
 
 /* What engine.timers holds beside the entries' own deadlines. */
@@ -14,6 +16,8 @@ enum timer_tag {
 	TIMER_WAITER,
 	TIMER_DEMAND,
 };
+
+#define MAX_RUNNING 1024 /* requests to Clerk */
 
 struct engine {
 	struct engine_config config;
@@ -31,12 +35,21 @@ struct engine {
 	struct heap renewals; /* queued fetches that nobody waits for, the most urgent first */
 	struct list callers;  /* ring of accounts with queued fetches that somebody waits for */
 	size_t queued;	      /* fetches of callers in all accounts */
-	size_t running;
-	size_t demands; /* flights and watches in all: what the heaps must have room for */
+	size_t running;	      /* requests under way */
+	size_t unanswered;    /* of them at most so many were sent since Clerk last answered */
+	size_t room;	      /* how many may be under way: what waits for a connection
+				    waits in our queues, where it has a place and a deadline */
+	struct mono answered_at;
+	struct demand *probe; /* that the breaker waits for, or NULL */
+	size_t demands;	      /* flights and watches in all: what the heaps must have room for */
 	size_t waiters;
 	struct mono wake_at; /* when the queues can move */
-	int64_t slowest_ms;  /* that Clerk has lately been */
+	struct latency latency;
+	int64_t slowest_ms; /* that Clerk has lately been */
+	struct skew skew;
 	struct mono key_since;
+	const char *clerk_reason; /* of Clerk's last failure, a static text; NULL: none yet */
+	unsigned unusable;	  /* answers without a usable token, in a row */
 	bool stopping;
 
 	struct list answered; /* struct waiter.node: EFFECT_REPLY */

@@ -13,6 +13,14 @@ static int number(struct buf *to, const char *name, uint64_t value)
 	return buf_append_u64(to, value);
 }
 
+static int signed_number(struct buf *to, const char *name, int64_t value)
+{
+	if (buf_append_str(to, ",\"") < 0 || buf_append_str(to, name) < 0 ||
+	    buf_append_str(to, value < 0 ? "\":-" : "\":") < 0)
+		return -ENOMEM;
+	return buf_append_u64(to, value < 0 ? -(uint64_t)value : (uint64_t)value);
+}
+
 static int errors(struct buf *to, const struct stats *s)
 {
 	bool first = true;
@@ -85,7 +93,10 @@ int stats_write(struct engine *e, struct mono now, struct buf *to)
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		if (number(to, numbers[i].name, numbers[i].value) < 0)
 			return -ENOMEM;
-	if (word(to, "clerk", clerk[e->breaker.state]) < 0 || errors(to, s) < 0)
+	if (signed_number(to, "clock_skew_s", e->skew.s) < 0 ||
+	    word(to, "clerk", clerk[e->breaker.state]) < 0 ||
+	    word(to, "clerk_reason", e->clerk_reason ? e->clerk_reason : "") < 0 ||
+	    errors(to, s) < 0)
 		return -ENOMEM;
 	return buf_append_str(to, "}");
 }

@@ -52,14 +52,15 @@ struct token_view entry_view(const struct entry *entry, struct mono now, enum to
 	int64_t ttl_ms = mono_diff_ms(entry->expires_at, now);
 	int64_t reuse_ms = ttl_ms - entry->lead_ms;
 	bool failing = entry->flags & ENTRY_FAILING;
+	bool renewing = reuse_ms <= 0 && entry->demand && entry->demand->state != FLIGHT_IDLE;
 
 	return (struct token_view){
 		.text = entry_token_text(entry),
 		.ttl_ms = ttl_ms > 0 ? ttl_ms : 0,
 		.reuse_ms = reuse_ms > 0 ? reuse_ms : 0,
-		.state = failing	? TOKEN_STALE
-			 : reuse_ms > 0 ? TOKEN_FRESH
-					: TOKEN_DUE,
+		.state = failing    ? TOKEN_STALE
+			 : renewing ? TOKEN_DUE
+				    : TOKEN_FRESH,
 		.source = source,
 	};
 }

@@ -174,6 +174,15 @@ static bool was_sent(const struct call *call)
 	return us != 0;
 }
 
+/* Whether it got as far as a connection. */
+static bool was_queued(const struct call *call)
+{
+	long connects = 0;
+
+	(void)curl_easy_getinfo(call->easy, CURLINFO_NUM_CONNECTS, &connects); /* stays 0 */
+	return connects == 0 && !was_sent(call);
+}
+
 static enum transport transport_of(const struct call *call, CURLcode result)
 {
 	if (call->refused != TRANSPORT_OK)
@@ -186,10 +195,20 @@ static enum transport transport_of(const struct call *call, CURLcode result)
 	case CURLE_FILESIZE_EXCEEDED:
 		return TRANSPORT_TOO_LARGE;
 	case CURLE_OPERATION_TIMEDOUT:
+		if (was_queued(call))
+			return TRANSPORT_QUEUED;
 		return was_sent(call) ? TRANSPORT_TIMEOUT : TRANSPORT_UNREACHABLE;
 	default:
 		return was_sent(call) ? TRANSPORT_BROKEN : TRANSPORT_UNREACHABLE;
 	}
+}
+
+static bool is_exclusive(const struct call *call)
+{
+	long version = 0;
+
+	(void)curl_easy_getinfo(call->easy, CURLINFO_HTTP_VERSION, &version); /* stays 0 */
+	return version == CURL_HTTP_VERSION_1_0 || version == CURL_HTTP_VERSION_1_1;
 }
 
 static struct answer answer_of(const struct call *call, CURLcode result)
@@ -203,6 +222,7 @@ static struct answer answer_of(const struct call *call, CURLcode result)
 	}
 	(void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status); /* stays 0 */
 	a.status = (int)status;
+	a.is_exclusive = is_exclusive(call);
 	a.content_type = field_of(call, "Content-Type");
 	a.date = field_of(call, "Date");
 	a.retry_after = field_of(call, "Retry-After");
@@ -289,7 +309,6 @@ static void on_guard(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	call->refused = TRANSPORT_TIMEOUT;
 	pool->draining = true; /* what `done` fetches may replace it */
 	call_finish(call, CURLE_OPERATION_TIMEDOUT);
 	pool_drain(pool);
@@ -438,7 +457,7 @@ static int call_new(struct upstream *u, void *flight, struct call **ret)
 }
 
 int upstream_fetch(struct upstream *u, void *flight, struct span session, struct span template,
-		   uint64_t expires_in_s)
+		   uint64_t expires_in_s, bool fresh)
 {
 	struct call *call;
 	int r;
@@ -451,6 +470,8 @@ int upstream_fetch(struct upstream *u, void *flight, struct span session, struct
 		return r;
 	r = bapi_request_init(&call->request, &u->bapi, call->easy, session, template,
 			      expires_in_s);
+	if (r == 0 && curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, (long)fresh) != CURLE_OK)
+		r = -ENOMEM;
 	if (r == 0 && curl_multi_add_handle(u->pool->multi, call->easy) != CURLM_OK)
 		r = -ENOMEM;
 	if (r) {
@@ -478,15 +499,15 @@ static struct call *find_call(struct upstream *u, void *flight)
 
 void upstream_cancel(struct upstream *u, void *flight)
 {
-	struct call *call = find_call(u, flight);
+	struct call *call;
 	struct pool *pool;
 
-	if (!call)
-		return;
-	pool = call->pool;
-	call_stop(call);
-	call_free(call);
-	pool_free_if_over(pool);
+	while ((call = find_call(u, flight))) {
+		pool = call->pool;
+		call_stop(call);
+		call_free(call);
+		pool_free_if_over(pool);
+	}
 }
 
 int upstream_configure(struct upstream *u, const struct upstream_config *config,

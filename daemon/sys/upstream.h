@@ -45,12 +45,13 @@ int upstream_new(struct event_base *base, const struct upstream_config *config,
 void upstream_free(struct upstream *u);
 
 /* Asks for a token. `template` empty: the plain session token; `expires_in_s` 0: as Clerk likes.
- * `flight` names the fetch and must not be under way already. `done` is never called from within.
+ * `flight` names the fetch; if it is under way already this is one more request for it. `fresh`: on
+ * a connection of its own, others may be dead. `done` is never called from within.
  * 0, -ENOMEM, or -EINVAL: a name that must not get into a URL. */
 int upstream_fetch(struct upstream *u, void *flight, struct span session, struct span template,
-		   uint64_t expires_in_s);
+		   uint64_t expires_in_s, bool fresh);
 
-/* Forgets a fetch; nothing happens if it is not under way. */
+/* Forgets all requests of that name; nothing happens if there is none. */
 void upstream_cancel(struct upstream *u, void *flight);
 
 /* For the fetches that come, on new connections; those under way go on as they began. 0 or -ENOMEM

@@ -42,7 +42,8 @@ struct ask {
 
 struct key_model {
 	struct demand *flight; /* under way, or NULL */
-	int64_t sent_ms;
+	size_t copies;	       /* its requests: a second one where the first is overdue */
+	int64_t sent_ms;       /* the first of them */
 	uint64_t sent_turn, dropped_turn;
 	size_t last; /* token; 0: none yet */
 };
@@ -185,6 +186,12 @@ static inline void log_send(void)
 	world.sends_ms[world.send_count++ % SENDS] = world.now_ms;
 }
 
+static inline void one_over(struct key_model *key)
+{
+	if (--key->copies == 0)
+		key->flight = NULL;
+}
+
 static inline void on_fetch(const struct effect *effect)
 {
 	static const struct outcome no_memory = { .kind = OUTCOME_TRANSIENT,
@@ -192,14 +199,17 @@ static inline void on_fetch(const struct effect *effect)
 						  .retry_after_ms = -1 };
 	struct key_model *key = &world.keys[index_of(&effect->key)];
 
-	fuzz_require(!world.stopped && !key->flight);
+	fuzz_require(!world.stopped && key->copies == effect->is_second);
 	log_send();
-	key->flight = effect->flight;
-	key->sent_ms = world.now_ms;
-	key->sent_turn = ++world.turn;
+	if (key->copies++ == 0) {
+		key->flight = effect->flight;
+		key->sent_ms = world.now_ms;
+		key->sent_turn = ++world.turn;
+	}
+	fuzz_require(key->flight == effect->flight);
 	if (!world.refuses_fetches)
 		return;
-	key->flight = NULL; /* as the daemon does where the request can't be begun */
+	one_over(key); /* as the daemon does where the request can't be begun */
 	engine_fetched(world.engine, now(), effect->flight, &no_memory);
 }
 
@@ -209,6 +219,7 @@ static inline void on_cancel(const struct demand *flight)
 		if (world.keys[i].flight != flight)
 			continue;
 		world.keys[i].flight = NULL;
+		world.keys[i].copies = 0;
 		return;
 	}
 	fuzz_require(!"cancelled what is not under way");
@@ -281,7 +292,7 @@ static inline void check(void)
 	for (size_t i = 0; i < ASKS; i++)
 		waiting += world.asks[i].waiter != NULL;
 	for (size_t i = 0; i < KEYS; i++)
-		running += world.keys[i].flight != NULL;
+		running += world.keys[i].copies;
 	for (size_t i = 0; i < CLIENTS; i++)
 		if (world.seats[i].present)
 			check_watches(&world.seats[i]);

@@ -234,7 +234,7 @@ static void answer(void)
 	if (!flight)
 		return;
 	make_outcome(key, &outcome);
-	world.keys[key].flight = NULL;
+	one_over(&world.keys[key]);
 	begin_call();
 	engine_fetched(world.engine, now(), flight, &outcome);
 	end_call();
@@ -438,6 +438,8 @@ static void begin(const uint8_t *data, size_t size)
 		.max_clients = 20,
 		.budget = 8,
 		.budget_window_ms = WINDOW_MS,
+		.request_timeout_ms = 5000,
+		.max_connections = 2,
 		.own_uid = 1,
 		.greeting = "clerk-tokend",
 	};

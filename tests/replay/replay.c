@@ -75,6 +75,8 @@ static const struct {
 	{ "negative_ttl_ms", &settings.negative_ttl_ms, NULL },
 	{ "default_wait_ms", &settings.default_wait_ms, NULL },
 	{ "budget_window_ms", &settings.budget_window_ms, NULL },
+	{ "request_timeout_ms", &settings.request_timeout_ms, NULL },
+	{ "max_connections", NULL, &settings.max_connections },
 	{ "budget", NULL, &settings.budget },
 	{ "max_memory", NULL, &settings.max_memory },
 	{ "max_clients", NULL, &settings.max_clients },
@@ -146,14 +148,17 @@ static void on_fetch(const struct effect *effect)
 
 static void on_cancel(const struct effect *effect)
 {
-	for (size_t i = 0; i < world.n_flights; i++) {
+	size_t before = world.n_flights;
+
+	for (size_t i = world.n_flights; i-- > 0;) {
 		if (world.flights[i].demand != effect->flight)
 			continue;
-		note("cancel %s", world.flights[i].key);
+		if (before == world.n_flights)
+			note("cancel %s", world.flights[i].key);
 		world.flights[i] = world.flights[--world.n_flights];
-		return;
 	}
-	abort();
+	if (before == world.n_flights)
+		abort();
 }
 
 static void on_push(struct watch *watch)

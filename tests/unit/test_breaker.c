@@ -14,7 +14,7 @@ static struct mono at(int64_t ms)
 static void fails(struct breaker *b, struct random *r, int64_t now_ms, enum code code, int times)
 {
 	for (int i = 0; i < times; i++)
-		breaker_failed(b, at(now_ms), code, r);
+		breaker_failed(b, at(now_ms), code, b->state == BREAKER_PROBING, r);
 }
 
 static void test_backoff_doubles_up_to_its_maximum(void **state)
@@ -36,7 +36,7 @@ static void test_closed_lets_everything_through(void **state)
 	(void)state;
 	assert_true(breaker_wait_ms(&b, at(0)) == 0);
 	for (int i = 0; i < 100; i++)
-		breaker_sent(&b);
+		assert_false(breaker_sent(&b));
 	assert_int_equal(b.state, BREAKER_CLOSED);
 	assert_true(breaker_wait_ms(&b, at(INT64_MAX)) == 0);
 }
@@ -89,7 +89,7 @@ static void open_and_probe(struct breaker *b, struct random *random)
 {
 	*b = (struct breaker){ 0 };
 	fails(b, random, 0, CODE_UNAVAILABLE, 5);
-	breaker_sent(b);
+	assert_true(breaker_sent(b));
 	assert_int_equal(b->state, BREAKER_PROBING);
 }
 
@@ -120,19 +120,52 @@ static void test_a_probe_that_fails_opens_it_again(void **state)
 	assert_in_range(breaker_wait_ms(&b, at(5000)), 500, 999);
 }
 
-static void test_a_probe_given_up_is_followed_by_another(void **state)
+/* Or whoever can give up a probe could send as many as they like. */
+static void test_a_probe_given_up_is_followed_by_another_after_a_pause(void **state)
 {
 	struct random random = { 5 };
 	struct breaker b;
 
 	(void)state;
 	open_and_probe(&b, &random);
-	breaker_abandoned(&b, at(7000));
-	assert_int_equal(b.state, BREAKER_OPEN);
-	assert_true(breaker_wait_ms(&b, at(7000)) == 0);
+	for (int i = 0; i < 10; i++) {
+		breaker_abandoned(&b, at(7000), &random);
+		assert_int_equal(b.state, BREAKER_OPEN);
+		assert_in_range(breaker_wait_ms(&b, at(7000)), 250, 499);
+		assert_true(breaker_sent(&b));
+	}
 	breaker_succeeded(&b);
-	breaker_abandoned(&b, at(7000));
+	breaker_abandoned(&b, at(7000), &random);
 	assert_int_equal(b.state, BREAKER_CLOSED);
+}
+
+static void test_only_the_probe_decides(void **state)
+{
+	struct random random = { 5 };
+	struct breaker b;
+
+	(void)state;
+	open_and_probe(&b, &random);
+	for (int i = 0; i < 10; i++)
+		breaker_failed(&b, at(7000), CODE_UNAVAILABLE, false, &random);
+	assert_int_equal(b.state, BREAKER_PROBING);
+	breaker_failed(&b, at(7000), CODE_UNAVAILABLE, true, &random);
+	assert_int_equal(b.state, BREAKER_OPEN);
+}
+
+static void test_silence_opens_it_at_once(void **state)
+{
+	struct random random = { 5 };
+	struct breaker b = { 0 };
+
+	(void)state;
+	breaker_hangs(&b, at(7000), &random);
+	assert_int_equal(b.state, BREAKER_OPEN);
+	assert_int_equal(b.reason, CODE_UNAVAILABLE);
+	assert_in_range(breaker_wait_ms(&b, at(7000)), 250, 499);
+	assert_true(breaker_sent(&b));
+	breaker_hangs(&b, at(8000), &random);
+	assert_int_equal(b.state, BREAKER_PROBING);
 }
 
 /* What comes late from before it opened neither prolongs the pause nor changes why. */
@@ -167,7 +200,7 @@ static void assert_pauses(enum code code, int64_t base_ms, int64_t max_ms)
 			assert_in_range(wait_ms, full_ms / 2, full_ms - 1);
 			least[i] = round && least[i] < wait_ms ? least[i] : wait_ms;
 			most[i] = round && most[i] > wait_ms ? most[i] : wait_ms;
-			breaker_sent(&b);
+			(void)breaker_sent(&b);
 			fails(&b, &random, 0, code, 1);
 		}
 	}
@@ -178,7 +211,7 @@ static void assert_pauses(enum code code, int64_t base_ms, int64_t max_ms)
 static void test_pauses_grow_and_differ(void **state)
 {
 	(void)state;
-	assert_pauses(CODE_UNAVAILABLE, 500, 3000);
+	assert_pauses(CODE_UNAVAILABLE, 500, 2500);
 	assert_pauses(CODE_UNAUTHORIZED, 5000, 60000);
 }
 
@@ -190,7 +223,7 @@ static void test_reset_forgets_all(void **state)
 	(void)state;
 	for (int i = 0; i < 10; i++) {
 		fails(&b, &random, 0, CODE_UNAUTHORIZED, 1);
-		breaker_sent(&b);
+		(void)breaker_sent(&b);
 	}
 	breaker_reset(&b);
 	assert_true(breaker_wait_ms(&b, at(0)) == 0);
@@ -208,7 +241,9 @@ int main(void)
 		cmocka_unit_test(test_the_wait_is_true),
 		cmocka_unit_test(test_one_probe_at_a_time),
 		cmocka_unit_test(test_a_probe_that_fails_opens_it_again),
-		cmocka_unit_test(test_a_probe_given_up_is_followed_by_another),
+		cmocka_unit_test(test_a_probe_given_up_is_followed_by_another_after_a_pause),
+		cmocka_unit_test(test_only_the_probe_decides),
+		cmocka_unit_test(test_silence_opens_it_at_once),
 		cmocka_unit_test(test_late_failures_change_nothing),
 		cmocka_unit_test(test_pauses_grow_and_differ),
 		cmocka_unit_test(test_reset_forgets_all),

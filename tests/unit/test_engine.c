@@ -281,6 +281,46 @@ static void test_stopping(void **state)
 	end();
 }
 
+/* Over HTTP/1.1 there are as many as there are connections; what is more waits here. */
+static void test_no_more_than_there_are_connections(void **state)
+{
+	struct outcome outcome = { .kind = OUTCOME_DEFINITE,
+				   .code = CODE_FORBIDDEN,
+				   .retry_after_ms = -1,
+				   .is_exclusive = true };
+
+	(void)state;
+	config.max_connections = 3;
+	assert_int_equal(engine_configure(world.engine, &config), 0);
+	for (size_t i = 0; i < 20; i++)
+		(void)ask_number(0, VERB_GET, i, 3000);
+	assert_int_equal(under_way(NULL), 12); /* nothing was answered yet */
+	for (size_t i = 0; i < 10; i++) {
+		assert_true(answer(world.flights[i].session, &outcome));
+		assert_int_equal(under_way(NULL), i < 9 ? 11 - i : 3);
+	}
+	outcome.is_exclusive = false;
+	assert_true(answer(world.flights[10].session, &outcome));
+	assert_int_equal(under_way(NULL), 9);
+	end();
+}
+
+/* A request that never left says nothing of Clerk. */
+static void test_own_congestion_is_no_outage(void **state)
+{
+	char session[NAME_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < 20; i++) {
+		(void)ask_number(0, VERB_GET, i, 0);
+		(void)snprintf(session, sizeof(session), "n%zu", i);
+		assert_true(fall(session, OUTCOME_TRANSIENT, CODE_OVERLOADED, -1));
+	}
+	assert_true(engine_is_ready(world.engine));
+	assert_false(ask(0, VERB_GET, "s", 1000)->answered);
+	end();
+}
+
 static void test_another_key_is_another_chance(void **state)
 {
 	struct asked *a;
@@ -474,6 +514,8 @@ int main(void)
 		cmocka_unit_test_setup(test_drop_while_it_waits_for_its_turn, setup),
 		cmocka_unit_test_setup(test_drop_of_what_only_its_fetch_remembers, setup),
 		cmocka_unit_test_setup(test_stopping, setup),
+		cmocka_unit_test_setup(test_no_more_than_there_are_connections, setup),
+		cmocka_unit_test_setup(test_own_congestion_is_no_outage, setup),
 		cmocka_unit_test_setup(test_another_key_is_another_chance, setup),
 		cmocka_unit_test_setup(test_the_old_key_is_refused_late, setup),
 		cmocka_unit_test_setup(test_after_a_long_sleep, setup),

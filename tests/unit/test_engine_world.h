@@ -100,13 +100,18 @@ static inline void on_fetch(const struct effect *effect)
 		       effect->key.session.ptr);
 }
 
-static inline struct flight *flight_by(const struct demand *demand)
+static inline void cancel(const struct demand *demand)
 {
-	for (size_t i = 0; i < world.flight_count; i++)
-		if (world.flights[i].demand == demand)
-			return &world.flights[i];
-	fail_msg("no such fetch is under way");
-	return NULL;
+	bool found = false;
+
+	for (size_t i = 0; i < world.flight_count; i++) {
+		if (world.flights[i].demand != demand)
+			continue;
+		world.flights[i].demand = NULL;
+		found = true;
+	}
+	assert_true(found);
+	world.cancelled++;
 }
 
 /* As a client reads it. */
@@ -157,8 +162,7 @@ static inline void drain(void)
 		if (effect.type == EFFECT_FETCH) {
 			on_fetch(&effect);
 		} else if (effect.type == EFFECT_CANCEL) {
-			flight_by(effect.flight)->demand = NULL;
-			world.cancelled++;
+			cancel(effect.flight);
 		} else if (effect.type == EFFECT_REPLY) {
 			note(effect.cookie, &effect.reply);
 		} else if (effect.type == EFFECT_PUSH) {

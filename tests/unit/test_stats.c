@@ -191,6 +191,66 @@ static void test_what_happened_is_counted(void **state)
 	engine_free(e);
 }
 
+static void assert_reason(struct engine *e, const char *reason)
+{
+	cJSON *json = stats_of(e, 0);
+	const cJSON *word = cJSON_GetObjectItemCaseSensitive(json, "clerk_reason");
+
+	assert_string_equal(cJSON_GetStringValue(word), reason);
+	cJSON_Delete(json);
+}
+
+static void fall(struct engine *e, struct client *client, enum outcome_kind kind, enum code code,
+		 const char *text)
+{
+	struct outcome outcome = { .kind = kind, .code = code, .text = text, .retry_after_ms = -1 };
+	struct effect fetch = { .type = EFFECT_NONE };
+
+	get(e, client, &fetch);
+	assert_int_equal(fetch.type, EFFECT_FETCH);
+	engine_fetched(e, (struct mono){ 0 }, fetch.flight, &outcome);
+	pop_all(e, &fetch);
+}
+
+/* Why, in words, until there is another reason; and a Clerk that answers nonsense is not ready. */
+static void test_the_last_failure_is_named(void **state)
+{
+	struct engine *e = engine_of();
+	struct client client;
+
+	(void)state;
+	assert_int_equal(engine_client_init(e, &client, 1000, 1000, 1), 0);
+	assert_reason(e, "");
+	for (int i = 0; i < 3; i++) {
+		assert_true(engine_is_ready(e));
+		fall(e, &client, OUTCOME_MALFORMED, CODE_BAD_UPSTREAM, "no JSON");
+	}
+	assert_false(engine_is_ready(e));
+	assert_reason(e, "no JSON");
+	fall(e, &client, OUTCOME_DEFINITE, CODE_REJECTED, NULL);
+	assert_true(engine_is_ready(e));
+	assert_reason(e, "Clerk rejected the request");
+	engine_client_deinit(e, &client);
+	engine_free(e);
+}
+
+static void test_a_clock_behind_and_ahead(void **state)
+{
+	struct engine *e = engine_of();
+	struct outcome outcome = { .has_clock = true, .clerk_date_s = 1800000050 };
+	struct skew skew;
+	cJSON *json;
+
+	(void)state;
+	assert_true(engine_note_clock(e, (struct wall){ INT64_C(1800000000000) }, &outcome, &skew));
+	json = stats_of(e, 0);
+	assert_number(json, "clock_skew_s", -50);
+	cJSON_Delete(json);
+	outcome.has_clock = false;
+	assert_false(engine_note_clock(e, (struct wall){ 0 }, &outcome, &skew));
+	engine_free(e);
+}
+
 /* However little room there is, and whenever memory runs out. */
 static void test_without_room(void **state)
 {
@@ -227,6 +287,8 @@ int main(void)
 		cmocka_unit_test(test_no_name_comes_twice),
 		cmocka_unit_test(test_every_error_has_its_number),
 		cmocka_unit_test(test_what_happened_is_counted),
+		cmocka_unit_test(test_the_last_failure_is_named),
+		cmocka_unit_test(test_a_clock_behind_and_ahead),
 		cmocka_unit_test(test_without_room),
 	};
 

@@ -122,7 +122,8 @@ static int fetch(struct fixture *f, size_t i)
 	int r;
 
 	f->inside = true;
-	r = upstream_fetch(f->upstream, &f->calls[i], span_str("sess_1"), span_str("hasura"), 0);
+	r = upstream_fetch(f->upstream, &f->calls[i], span_str("sess_1"), span_str("hasura"), 0,
+			   false);
 	f->inside = false;
 	return r;
 }
@@ -183,7 +184,8 @@ static void test_request_body(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(
-	    upstream_fetch(f->upstream, &f->calls[0], span_str("sess_2"), SPAN_NONE, 600), 0);
+	    upstream_fetch(f->upstream, &f->calls[0], span_str("sess_2"), SPAN_NONE, 600, false),
+	    0);
 	wait_for(f, 1);
 	assert_memory_equal(f->server.last, "POST /v1/sessions/sess_2/tokens HTTP/1.1\r\n", 42);
 	assert_non_null(strstr(f->server.last, "\r\nContent-Length: 26\r\n"));
@@ -199,11 +201,13 @@ static void test_bad_names(void **state)
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		struct span name = span_str(names[i]), good = span_str("a");
 
-		assert_int_equal(upstream_fetch(f->upstream, f, name, good, 0), -EINVAL);
+		assert_int_equal(upstream_fetch(f->upstream, f, name, good, 0, false), -EINVAL);
 		if (name.len)
-			assert_int_equal(upstream_fetch(f->upstream, f, good, name, 0), -EINVAL);
+			assert_int_equal(upstream_fetch(f->upstream, f, good, name, 0, false),
+					 -EINVAL);
 	}
-	assert_int_equal(upstream_fetch(f->upstream, f, span_str("a"), span_str(".."), 0), -EINVAL);
+	assert_int_equal(upstream_fetch(f->upstream, f, span_str("a"), span_str(".."), 0, false),
+			 -EINVAL);
 }
 
 static void test_keep_alive(void **state)
@@ -376,7 +380,7 @@ static void test_queue_times_out(void **state)
 	wait_for(f, 4);
 	assert_int_equal(f->calls[0].transport, TRANSPORT_TIMEOUT);
 	for (size_t i = 1; i < 4; i++)
-		assert_true(f->calls[i].transport != TRANSPORT_OK);
+		assert_int_equal(f->calls[i].transport, TRANSPORT_QUEUED);
 }
 
 static void test_cancel(void **state)
@@ -394,6 +398,26 @@ static void test_cancel(void **state)
 	assert_int_equal(f->n_done, 0);
 	f->server.answer = OK_ANSWER;
 	assert_int_equal(fetch_one(f)->transport, TRANSPORT_OK);
+}
+
+/* On a connection of its own, though one is idle; forgotten together. */
+static void test_a_second_request_of_a_name(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(fetch_one(f)->transport, TRANSPORT_OK);
+	f->server.answer = NULL;
+	assert_int_equal(
+	    upstream_fetch(f->upstream, &f->calls[1], span_str("sess_1"), SPAN_NONE, 0, true), 0);
+	run_for(f, 50);
+	assert_int_equal(f->server.n_conns, 2);
+	assert_int_equal(fetch(f, 1), 0);
+	run_for(f, 50);
+	assert_int_equal(f->server.n_requests, 3);
+	upstream_cancel(f->upstream, &f->calls[1]);
+	run_for(f, 100);
+	assert_int_equal(f->n_done, 1);
+	assert_int_equal(f->server.n_open, 0);
 }
 
 static void test_cancel_within_done(void **state)
@@ -512,6 +536,7 @@ int main(void)
 		TEST(test_cold_start),
 		TEST(test_queue_times_out),
 		TEST(test_cancel),
+		TEST(test_a_second_request_of_a_name),
 		TEST(test_cancel_within_done),
 		TEST(test_free_with_calls),
 		TEST(test_configure),

@@ -1,0 +1,17 @@
+/* The slowest that Clerk has lately been: the longest of what its answers took in the last five to
+ * ten minutes. Two maxima that take turns, so that one slow answer counts neither for ever nor for
+ * as few answers as happen to follow it. */
+#pragma once
+
+#include "base/instant.h"
+
+struct latency {
+	int64_t current_ms, last_ms; /* maxima of this period, and of the one before */
+	struct mono since;	     /* when this period began */
+};
+
+/* Clerk took so long to answer. */
+void latency_note(struct latency *l, struct mono now, int64_t took_ms);
+
+/* 0: nothing is known. */
+int64_t latency_slowest_ms(const struct latency *l);
