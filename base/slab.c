@@ -261,8 +261,8 @@ static struct free_blocks free_blocks_of(struct slab_run *run)
 	struct free_blocks ret = { 0 };
 	const char *first = nth_block(run, 0);
 
-	for (char *block = run->freed; block; memcpy(&block, block, sizeof(block))) {
-		size_t n = (size_t)(block - first) / run->block_size;
+	for (void *block = run->freed; block; memcpy(&block, block, sizeof(run->freed))) {
+		size_t n = (size_t)((char *)block - first) / run->block_size;
 
 		ret.words[n / 64] |= UINT64_C(1) << n % 64;
 	}

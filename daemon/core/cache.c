@@ -1,16 +1,21 @@
 /* See cache.h. */
 #include "daemon/core/cache.h"
 
+#include "base/mem.h"
+#include "daemon/core/demand.h"
+#include "daemon/core/eviction.h"
+
 #include <assert.h>
 #include <errno.h>
 
 /* The table is made for the memory bound, once: chains of one or two with tokens of a KiB. */
 #define BYTES_PER_BUCKET 2048
-#define ID_AT 4 /* in the claims, behind " id=" */
+#define SLACK ((size_t)64 << 10) /* runs are used in part */
+#define TRIM_WORK 64		 /* evictions in one call */
+#define COMPACTION_WORK 16	 /* what emptying a run costs, in evictions */
+#define ID_AT 4			 /* in the claims, behind " id=" */
 #define ID_LEN 16
 #define CLAIMS_ROOM (ID_AT + ID_LEN + 5 + FORMAT_U64_ROOM)
-#define EVICTION_SAMPLES 16
-#define EVICTIONS_PER_AGING 16
 #define EVICTION_TRIES 4
 #define CACHE_LINE 64
 #define PREFETCH_LINES 16 /* most of an entry with a usual token, of some 900 bytes */
@@ -18,30 +23,14 @@
 static_assert(offsetof(struct entry, bytes) <= 88, "there may be a million of them");
 
 int cache_init(struct cache *c, size_t max_bytes, const struct hash_key *hash_key,
-	       struct quota *quota, uint64_t seed)
+	       struct quota *quota)
 {
 	*c = (struct cache){
 		.hash_key = *hash_key,
-		.random = { seed },
 		.quota = quota,
 		.max_bytes = max_bytes,
 	};
 	return map_init(&c->map, max_bytes / BYTES_PER_BUCKET);
-}
-
-static void bury_one(void *arg, struct entry *e)
-{
-	cache_remove(arg, e);
-}
-
-void cache_deinit(struct cache *c)
-{
-	if (c->map.buckets)
-		cache_visit_all(c, bury_one, c);
-	cache_bury(c);
-	map_deinit(&c->map);
-	heap_deinit(&c->timers);
-	slab_deinit(&c->slab);
 }
 
 static uint64_t hash_session(const struct cache *c, struct span session)
@@ -114,41 +103,15 @@ struct entry *cache_find_text(const struct cache *c, struct span text, uint64_t 
 	return NULL;
 }
 
-/* How little an entry is worth: the higher, the sooner it goes. */
-static uint64_t dispensability(const struct cache *c, const struct entry *e)
+static bool evict_one(struct cache *c, const struct entry *keep)
 {
-	uint64_t over = quota_is_over_share(c->quota, e->account, QUOTA_CACHE_BYTES);
-	uint64_t rarity = UINT8_MAX - e->frequency;
+	struct entry *victim = eviction_choose(c, keep);
 
-	if (!e->token_len)
-		rarity = UINT8_MAX;
-	return over << 63 | rarity << 55 | ((UINT64_MAX >> 9) - (uint64_t)e->last_use.ms);
-}
-
-static struct entry *find_victim(struct cache *c, const struct entry *keep)
-{
-	struct entry *victim = NULL, *oldest = NULL;
-	uint64_t worst = 0;
-
-	for (size_t i = 0; i < EVICTION_SAMPLES && c->timers.count; i++) {
-		size_t slot = (size_t)random_below(&c->random, (int64_t)c->timers.count);
-		struct entry *e = container_of(c->timers.nodes[slot], struct entry, timer);
-		uint64_t candidate = dispensability(c, e);
-
-		if (e->demand || e == keep)
-			continue;
-		if (!victim || candidate > worst) {
-			victim = e;
-			worst = candidate;
-		}
-		e->frequency -= e->frequency / 4; /* being drawn is what ages it */
-		if (!oldest || e->last_use.ms < oldest->last_use.ms)
-			oldest = e;
-	}
-	/* Now and then down to nothing, lest what is used no more stays for ever. */
-	if (oldest && oldest->frequency && c->evictions % EVICTIONS_PER_AGING == 0)
-		oldest->frequency--;
-	return victim;
+	if (!victim)
+		return false;
+	c->evictions++;
+	cache_remove(c, victim);
+	return true;
 }
 
 /* True if `size` bytes more fit, after what had to go has gone; `keep` (may be NULL) stays. */
@@ -156,16 +119,8 @@ static bool make_room(struct cache *c, size_t size, const struct entry *keep)
 {
 	unsigned tries = EVICTION_TRIES;
 
-	while (c->bytes + size > c->max_bytes && tries) {
-		struct entry *victim = find_victim(c, keep);
-
-		if (!victim) {
-			tries--;
-			continue;
-		}
-		c->evictions++;
-		cache_remove(c, victim);
-	}
+	while (c->bytes + size > c->max_bytes && tries)
+		tries -= !evict_one(c, keep);
 	return c->bytes + size <= c->max_bytes;
 }
 
@@ -287,7 +242,8 @@ struct entry *cache_obtain(struct cache *c, const struct key *key, struct accoun
 		return NULL;
 	*e = (struct entry){ .timer = HEAP_NODE(0),
 			     .expires_at = { INT64_MIN },
-			     .account = owner->index };
+			     .account = owner->index,
+			     .epoch = c->eviction.epoch };
 	write_key(e, key);
 	map_add(&c->map, hash_session(c, key->session), &e->chain);
 	charge(c, e, owner);
@@ -402,7 +358,7 @@ void cache_remove(struct cache *c, struct entry *e)
 	bury_later(c, e);
 }
 
-void cache_bury(struct cache *c)
+static void bury(struct cache *c)
 {
 	while (c->graveyard) {
 		struct entry *e = container_of(c->graveyard, struct entry, chain);
@@ -410,6 +366,43 @@ void cache_bury(struct cache *c)
 		c->graveyard = e->chain.next;
 		slab_free(&c->slab, e);
 	}
+}
+
+/* An entry moves to another block, and all that points to it follows. */
+static void relocate(void *arg, void *from, void *to)
+{
+	struct cache *c = arg;
+	struct entry *old = from, *e = to;
+
+	memcpy(e, old, slab_footprint_of(old));
+	map_replace(&c->map, hash_session(c, entry_session(e)), &old->chain, &e->chain);
+	if (e->timer.slot != HEAP_NOWHERE)
+		heap_replace(&c->timers, &old->timer, &e->timer);
+	if (e->demand)
+		e->demand->entry = e;
+}
+
+/* Within the bound by what is resident, too, or a bounded amount of work nearer to it. */
+static void trim(struct cache *c)
+{
+	size_t work = 0;
+
+	while (c->slab.resident > c->max_bytes + SLACK && work < TRIM_WORK) {
+		if (slab_compact(&c->slab, relocate, c)) {
+			work += COMPACTION_WORK;
+			continue;
+		}
+		if (!evict_one(c, NULL))
+			return;
+		bury(c);
+		work++;
+	}
+}
+
+void cache_bury(struct cache *c)
+{
+	bury(c);
+	trim(c);
 }
 
 static void visit_chain(struct map_node *n, const struct span *session, cache_visit_fn *visit,
@@ -433,4 +426,19 @@ void cache_visit_all(struct cache *c, cache_visit_fn *visit, void *arg)
 {
 	for (size_t i = 0; i <= c->map.mask; i++)
 		visit_chain(c->map.buckets[i], NULL, visit, arg);
+}
+
+static void bury_one(void *arg, struct entry *e)
+{
+	cache_remove(arg, e);
+}
+
+void cache_deinit(struct cache *c)
+{
+	if (c->map.buckets)
+		cache_visit_all(c, bury_one, c);
+	bury(c);
+	map_deinit(&c->map);
+	heap_deinit(&c->timers);
+	slab_deinit(&c->slab);
 }

@@ -8,9 +8,9 @@
  * the chain is. Every entry that holds something has a deadline in `timers`: its renewal or the end
  * of its life.
  *
- * The sum of the blocks never passes `max_bytes`. To make room a few entries are drawn at random
- * and the one least worth goes: users over their share first, then those never used again, then
- * the longest unused. An entry with a demand (somebody waits for or watches it) stays.
+ * The sum of the blocks never passes `max_bytes`; eviction.h says what goes to make room. Neither
+ * does what is resident, but for a constant: where holes would make it more, cache_bury() moves
+ * entries together, or evicts.
  *
  * What is removed is wiped and freed by cache_bury() only, when nothing borrows from it any more.
  */
@@ -20,7 +20,6 @@
 #include "base/heap.h"
 #include "base/slab.h"
 #include "daemon/core/quota.h"
-#include "daemon/core/random.h"
 #include "daemon/core/rhythm.h"
 #include "proto/wire.h"
 
@@ -58,7 +57,15 @@ struct entry {
 	uint8_t failures;   /* of its renewal, in a row */
 	uint8_t claims_len; /* of what stands behind the JWT */
 	struct beat beat;   /* the rhythm of its uses */
+	uint8_t epoch;	    /* up to which its frequency has faded */
 	char bytes[];	    /* session, space, template, JWT, its claims */
+};
+
+/* See eviction.h. */
+struct eviction {
+	size_t hand;   /* a bucket of the map */
+	size_t chosen; /* in this epoch */
+	uint8_t epoch;
 };
 
 struct cache {
@@ -66,7 +73,7 @@ struct cache {
 	struct heap timers;
 	struct slab slab; /* the entries */
 	struct hash_key hash_key;
-	struct random random;
+	struct eviction eviction;
 	struct quota *quota;
 	struct map_node *graveyard;
 	size_t bytes, max_bytes;
@@ -75,7 +82,7 @@ struct cache {
 };
 
 int cache_init(struct cache *c, size_t max_bytes, const struct hash_key *hash_key,
-	       struct quota *quota, uint64_t seed);
+	       struct quota *quota);
 
 /* Another bound; what is beyond it goes. */
 void cache_limit(struct cache *c, size_t max_bytes);
@@ -165,7 +172,8 @@ void cache_arm(struct cache *c, struct entry *e, struct mono at);
 /* Takes it out of the cache, to be buried later. Its demand must have been detached. */
 void cache_remove(struct cache *c, struct entry *e);
 
-/* Wipes and frees what was removed. */
+/* Wipes and frees what was removed, and sees to it that what is resident stays within the bound.
+ * Entries may move: nothing may point to one. */
 void cache_bury(struct cache *c);
 
 /* Called for each entry that matches; may remove that entry, no other. */

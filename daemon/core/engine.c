@@ -41,7 +41,7 @@ static int init(struct engine *e, const struct engine_config *config,
 	list_init(&e->flights);
 	list_init(&e->pushes);
 	if (quota_init(&e->quota) < 0 ||
-	    cache_init(&e->cache, config->max_memory, hash_key, &e->quota, ~seed) < 0 ||
+	    cache_init(&e->cache, config->max_memory, hash_key, &e->quota) < 0 ||
 	    limiter_init(&e->limiter, config->budget, config->budget_window_ms) < 0)
 		return -ENOMEM;
 	return engine_configure(e, config);
