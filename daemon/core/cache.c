@@ -11,7 +11,7 @@
 /* The table is made for the memory bound, once: chains of one or two with tokens of a KiB. */
 #define BYTES_PER_BUCKET 2048
 #define SLACK ((size_t)64 << 10) /* runs are used in part */
-#define TRIM_WORK 64		 /* evictions in one call */
+#define TRIM_WORK 32		 /* evictions in one call */
 #define COMPACTION_WORK 16	 /* what emptying a run costs, in evictions */
 #define ID_AT 4			 /* in the claims, behind " id=" */
 #define ID_LEN 16

@@ -1,8 +1,8 @@
 /* See eviction.h. */
 #include "daemon/core/eviction.h"
 
-#define PASS_MIN 16	   /* entries that the hand passes for one that goes */
-#define PASS_MAX 256	   /* until it finds a cold one */
+#define PASS_MIN 8	   /* entries that the hand passes for one that goes */
+#define PASS_MAX 512	   /* until it finds a cold one */
 #define PASS_BUCKETS 16384 /* while there are hardly any entries */
 #define EPOCH_TURNOVERS 8
 #define WARM_USES 2
