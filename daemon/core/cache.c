@@ -30,7 +30,10 @@ int cache_init(struct cache *c, size_t max_bytes, const struct hash_key *hash_ke
 		.quota = quota,
 		.max_bytes = max_bytes,
 	};
-	return map_init(&c->map, max_bytes / BYTES_PER_BUCKET);
+	if (map_init(&c->map, max_bytes / BYTES_PER_BUCKET) < 0)
+		return -ENOMEM;
+	c->beside = mem_footprint(c->map.buckets);
+	return 0;
 }
 
 static uint64_t hash_session(const struct cache *c, struct span session)
@@ -114,14 +117,36 @@ static bool evict_one(struct cache *c, const struct entry *keep)
 	return true;
 }
 
-/* True if `size` bytes more fit, after what had to go has gone; `keep` (may be NULL) stays. */
-static bool make_room(struct cache *c, size_t size, const struct entry *keep)
+bool cache_make_room(struct cache *c, size_t size, const struct entry *keep)
 {
 	unsigned tries = EVICTION_TRIES;
 
-	while (c->bytes + size > c->max_bytes && tries)
+	while (c->bytes + c->beside + size > c->max_bytes && tries)
 		tries -= !evict_one(c, keep);
-	return c->bytes + size <= c->max_bytes;
+	return c->bytes + c->beside + size <= c->max_bytes;
+}
+
+void cache_charge(struct cache *c, struct account *account, size_t size)
+{
+	c->beside += size;
+	if (account)
+		quota_charge(c->quota, account, QUOTA_CACHE_BYTES, size);
+}
+
+void cache_discharge(struct cache *c, struct account *account, size_t size)
+{
+	c->beside -= size;
+	if (account)
+		quota_release(c->quota, account, QUOTA_CACHE_BYTES, size);
+}
+
+int cache_reserve(struct cache *c, struct heap *heap, size_t count)
+{
+	size_t before = mem_footprint(heap->nodes);
+	int result = heap_reserve(heap, count);
+
+	c->beside += mem_footprint(heap->nodes) - before;
+	return result;
 }
 
 /* A block and, by its real size, the room for it; `keep` (may be NULL) stays. */
@@ -129,7 +154,7 @@ static struct entry *new_block(struct cache *c, size_t size, const struct entry 
 {
 	struct entry *e = slab_alloc(&c->slab, size);
 
-	if (e && !make_room(c, slab_footprint_of(e), keep)) {
+	if (e && !cache_make_room(c, slab_footprint_of(e), keep)) {
 		slab_free(&c->slab, e);
 		return NULL;
 	}
@@ -139,10 +164,10 @@ static struct entry *new_block(struct cache *c, size_t size, const struct entry 
 void cache_limit(struct cache *c, size_t max_bytes)
 {
 	c->max_bytes = max_bytes;
-	(void)make_room(c, 0, NULL); /* what has a demand stays until it has none */
+	(void)cache_make_room(c, 0, NULL); /* what has a demand stays until it has none */
 }
 
-static struct account *account_of(const struct cache *c, const struct entry *e)
+struct account *cache_account(const struct cache *c, const struct entry *e)
 {
 	return c->quota->accounts[e->account];
 }
@@ -162,7 +187,7 @@ static void discharge(struct cache *c, struct entry *e)
 
 	c->bytes -= size;
 	c->tokens -= e->token_len != 0;
-	quota_release(c->quota, account_of(c, e), QUOTA_CACHE_BYTES, size);
+	quota_release(c->quota, cache_account(c, e), QUOTA_CACHE_BYTES, size);
 }
 
 static void bury_later(struct cache *c, struct entry *e)
@@ -235,7 +260,7 @@ struct entry *cache_obtain(struct cache *c, const struct key *key, struct accoun
 	if (e)
 		return e;
 	if (!make_room_in_session(c, key->session) ||
-	    heap_reserve(&c->timers, c->map.count + 1) < 0)
+	    cache_reserve(c, &c->timers, c->map.count + 1) < 0)
 		return NULL;
 	e = new_block(c, size, NULL);
 	if (!e)
@@ -272,7 +297,7 @@ static struct entry *replace(struct cache *c, struct entry *old, size_t len)
 
 static void settle_accounts(struct cache *c, struct entry *old, struct entry *e)
 {
-	charge(c, e, account_of(c, old));
+	charge(c, e, cache_account(c, old));
 	discharge(c, old);
 	bury_later(c, old);
 }
@@ -326,7 +351,7 @@ struct entry *cache_hollow(struct cache *c, struct entry *old)
 	struct entry *e;
 
 	assert(!old->demand);
-	if (c->bytes + block_size(entry_key_text(old).len) > c->max_bytes)
+	if (c->bytes + c->beside + block_size(entry_key_text(old).len) > c->max_bytes)
 		return NULL;
 	e = replace(c, old, 0);
 	if (!e)
@@ -387,7 +412,7 @@ static void trim(struct cache *c)
 {
 	size_t work = 0;
 
-	while (c->slab.resident > c->max_bytes + SLACK && work < TRIM_WORK) {
+	while (c->slab.resident + c->beside > c->max_bytes + SLACK && work < TRIM_WORK) {
 		if (slab_compact(&c->slab, relocate, c)) {
 			work += COMPACTION_WORK;
 			continue;

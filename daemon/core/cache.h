@@ -8,7 +8,8 @@
  * the chain is. Every entry that holds something has a deadline in `timers`: its renewal or the end
  * of its life.
  *
- * The sum of the blocks never passes `max_bytes`; eviction.h says what goes to make room. Neither
+ * The sum of the blocks, of the tables that they are found by, and of what others hold because of
+ * them, never passes `max_bytes`; eviction.h says what goes to make room. Neither
  * does what is resident, but for a constant: where holes would make it more, cache_bury() moves
  * entries together, or evicts.
  *
@@ -76,8 +77,9 @@ struct cache {
 	struct eviction eviction;
 	struct quota *quota;
 	struct map_node *graveyard;
-	size_t bytes, max_bytes;
-	size_t tokens; /* entries with a token */
+	size_t bytes, max_bytes; /* the former of the entries' blocks */
+	size_t beside;		 /* bytes that count against the bound, too: cache_charge() */
+	size_t tokens;		 /* entries with a token */
 	uint64_t evictions;
 };
 
@@ -86,6 +88,19 @@ int cache_init(struct cache *c, size_t max_bytes, const struct hash_key *hash_ke
 
 /* Another bound; what is beyond it goes. */
 void cache_limit(struct cache *c, size_t max_bytes);
+
+/* What others hold because of the cache, those who wait for and watch entries above all, counts
+ * against its bound, and against a user (NULL: nobody's). cache_make_room() is true if so many
+ * bytes more fit, after what had to go has gone; `keep` (may be NULL) stays. */
+bool cache_make_room(struct cache *c, size_t size, const struct entry *keep);
+void cache_charge(struct cache *c, struct account *account, size_t size);
+void cache_discharge(struct cache *c, struct account *account, size_t size);
+
+/* heap_reserve(), counted. */
+int cache_reserve(struct cache *c, struct heap *heap, size_t count);
+
+/* Whom an entry is charged to. */
+struct account *cache_account(const struct cache *c, const struct entry *e);
 
 /* Frees all entries; no demand may be left. */
 void cache_deinit(struct cache *c);

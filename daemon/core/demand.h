@@ -62,6 +62,7 @@ struct watch {
 	unsigned awaited; /* waiters whose answer may establish it */
 	bool established; /* a first answer was given */
 	uint64_t seen_id; /* of the token that was told last */
+	size_t pinned;	  /* bytes of its entry that are charged to its client */
 	struct key key;	  /* points into `names` */
 	char names[];
 };

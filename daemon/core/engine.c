@@ -12,6 +12,7 @@
 
 #define MAX_WAITERS 16384
 #define MAX_WATCHES 65536
+#define PINNED_PARTS 2	  /* of the memory, watches keep one at most */
 #define REFUSAL_GUARD_S 5 /* not= renews a key at most once in this time */
 #define OVERLOADED_MS 1000
 #define SHUTTING_DOWN_MS 2000
@@ -27,6 +28,7 @@ int engine_configure(struct engine *e, const struct engine_config *config)
 	e->quota.max[QUOTA_CONNECTIONS] = config->max_clients;
 	e->quota.max[QUOTA_WAITERS] = MAX_WAITERS;
 	e->quota.max[QUOTA_WATCHES] = MAX_WATCHES;
+	e->quota.max[QUOTA_PINNED_BYTES] = config->max_memory / PINNED_PARTS;
 	cache_limit(&e->cache, config->max_memory);
 	return 0;
 }
@@ -67,7 +69,9 @@ int engine_new(const struct engine_config *config, const struct hash_key *hash_k
 /* Clients have gone, so a demand has no waiter and no watcher left. */
 static void free_demand(void *arg, struct entry *entry)
 {
-	(void)arg;
+	struct engine *e = arg;
+
+	cache_discharge(&e->cache, cache_account(&e->cache, entry), mem_footprint(entry->demand));
 	mem_free(entry->demand);
 	entry->demand = NULL;
 }
@@ -77,7 +81,7 @@ void engine_free(struct engine *e)
 	if (!e)
 		return;
 	if (e->cache.map.buckets)
-		cache_visit_all(&e->cache, free_demand, NULL);
+		cache_visit_all(&e->cache, free_demand, e);
 	cache_deinit(&e->cache);
 	limiter_deinit(&e->limiter);
 	heap_deinit(&e->timers);

@@ -24,12 +24,15 @@ struct demand *demand_obtain(struct engine *e, struct entry *entry)
 
 	if (d)
 		return d;
-	if (heap_reserve(&e->timers, e->waiters + e->demands + 1) < 0 ||
-	    heap_reserve(&e->renewals, e->demands + 1) < 0)
+	if (cache_reserve(&e->cache, &e->timers, e->waiters + e->demands + 1) < 0 ||
+	    cache_reserve(&e->cache, &e->renewals, e->demands + 1) < 0)
 		return NULL;
 	d = mem_zalloc(sizeof(*d));
-	if (!d)
+	if (!d || !cache_make_room(&e->cache, mem_footprint(d), entry)) {
+		mem_free(d);
 		return NULL;
+	}
+	cache_charge(&e->cache, cache_account(&e->cache, entry), mem_footprint(d));
 	d->entry = entry;
 	d->timer = HEAP_NODE(TIMER_DEMAND);
 	list_init(&d->waiters);
@@ -47,6 +50,7 @@ void demand_release(struct engine *e, struct demand *d)
 
 	if (d->state != FLIGHT_IDLE || !list_is_empty(&d->waiters) || !list_is_empty(&d->watchers))
 		return;
+	cache_discharge(&e->cache, cache_account(&e->cache, entry), mem_footprint(d));
 	entry->demand = NULL;
 	d->entry = NULL;
 	e->demands--;

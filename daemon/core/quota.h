@@ -18,8 +18,9 @@ enum quota_kind {
 	QUOTA_CONNECTIONS,
 	QUOTA_WAITERS, /* requests that wait for Clerk */
 	QUOTA_WATCHES,
-	QUOTA_CACHE_BYTES, /* charged without a limit of its own: over its share, a user's entries
-			      are evicted first */
+	QUOTA_PINNED_BYTES, /* of entries that stay because they are watched */
+	QUOTA_CACHE_BYTES,  /* charged without a limit of its own: over its share, a user's entries
+			       are evicted first */
 	QUOTA_KINDS,
 };
 

@@ -67,3 +67,6 @@ void watch_establish(struct watch *w);
 /* To all watches of a demand: there is another token; there will be none. */
 void watches_tell(struct engine *e, struct demand *d);
 void watches_gone(struct engine *e, struct demand *d, enum code code);
+
+/* The entry has another size: who can't keep that is told that the watch has ended. */
+void watches_pin(struct engine *e, struct demand *d);

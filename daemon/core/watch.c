@@ -1,11 +1,30 @@
 /* Watches: who is told of each renewal of a key.
  *
  * A watch holds no text that waits: it is marked as having news, and its client reads the latest
- * token when it has room, so that a slow reader costs nothing.
+ * token when it has room, so that a slow reader costs nothing. What it keeps in the cache is
+ * charged to its client, by the size of the token that is there now.
  */
 #include "base/mem.h"
 #include "daemon/core/flight.h"
 #include "daemon/core/waiter.h"
+
+static void unpin(struct engine *e, struct watch *w)
+{
+	quota_release(&e->quota, w->client->account, QUOTA_PINNED_BYTES, w->pinned);
+	w->pinned = 0;
+}
+
+/* False if the client's watches would keep more than its part. */
+static bool pin(struct engine *e, struct watch *w)
+{
+	size_t size = slab_footprint_of(w->demand->entry);
+
+	unpin(e, w);
+	if (quota_take(&e->quota, w->client->account, QUOTA_PINNED_BYTES, size, w->client->admin))
+		return false;
+	w->pinned = size;
+	return true;
+}
 
 struct watch *watch_new(struct engine *e, struct client *client, struct demand *d)
 {
@@ -29,6 +48,11 @@ struct watch *watch_new(struct engine *e, struct client *client, struct demand *
 	list_init(&w->effect_node);
 	list_append(&d->watchers, &w->node);
 	list_append(&client->watches, &w->owner_node);
+	cache_charge(&e->cache, client->account, mem_footprint(w));
+	if (!cache_make_room(&e->cache, 0, NULL) || !pin(e, w)) {
+		watch_free(e, w);
+		return NULL;
+	}
 	return w;
 }
 
@@ -37,6 +61,8 @@ void watch_free(struct engine *e, struct watch *w)
 	list_unlink(&w->node);
 	list_unlink(&w->owner_node);
 	list_unlink(&w->effect_node);
+	unpin(e, w);
+	cache_discharge(&e->cache, w->client->account, mem_footprint(w));
 	quota_release(&e->quota, w->client->account, QUOTA_WATCHES, 1);
 	mem_free(w);
 }
@@ -96,15 +122,28 @@ void watches_tell(struct engine *e, struct demand *d)
 	}
 }
 
+static void gone(struct engine *e, struct watch *w, enum code code)
+{
+	unpin(e, w);
+	list_unlink(&w->node);
+	w->demand = NULL;
+	w->gone = code;
+	tell(e, w);
+}
+
 void watches_gone(struct engine *e, struct demand *d, enum code code)
+{
+	list_for_each_safe (it, &d->watchers)
+		gone(e, container_of(it, struct watch, node), code);
+}
+
+void watches_pin(struct engine *e, struct demand *d)
 {
 	list_for_each_safe (it, &d->watchers) {
 		struct watch *w = container_of(it, struct watch, node);
 
-		list_unlink(&w->node);
-		w->demand = NULL;
-		w->gone = code;
-		tell(e, w);
+		if (!pin(e, w))
+			gone(e, w, CODE_OVERLOADED);
 	}
 }
 

@@ -70,6 +70,8 @@ static void test_one_user_fills_half_of_the_watches(void **state)
 	bool full = false;
 
 	(void)state;
+	config.max_memory = 64 << 20;
+	assert_int_equal(engine_configure(world.engine, &config), 0);
 	for (size_t i = 0; i < 100; i++) {
 		char session[NAME_SIZE];
 

@@ -45,7 +45,7 @@ static void test_in_this_order(void **state)
 
 static void test_what_was_never_used_again_goes_first(void **state)
 {
-	struct world *w = world_of(12000);
+	struct world *w = world_of(13000);
 
 	(void)state;
 	fill(w, 0, 0, 5, 200);
@@ -57,7 +57,7 @@ static void test_what_was_never_used_again_goes_first(void **state)
 
 static void test_then_the_oldest(void **state)
 {
-	struct world *w = world_of(12000);
+	struct world *w = world_of(13000);
 
 	(void)state;
 	fill(w, 0, 0, 10, 1);
@@ -70,7 +70,7 @@ static void test_then_the_oldest(void **state)
 
 static void test_negative_answers_go_before_tokens(void **state)
 {
-	struct world *w = world_of(12000);
+	struct world *w = world_of(13000);
 	struct entry *e;
 
 	(void)state;

@@ -1,0 +1,178 @@
+/* daemon/core/engine: what a client makes us hold counts, and is bounded. */
+#include "tests/unit/unit.h"
+#include "tests/unit/test_engine_world.h"
+
+#include "daemon/core/state.h"
+
+#define MAX_MEMORY ((size_t)1 << 20)
+#define LONG_MS 3600000
+#define LARGE 3000
+
+static int setup(void **state)
+{
+	(void)state;
+	set_config();
+	config.max_memory = MAX_MEMORY;
+	assert_int_equal(begin(), 0);
+	for (size_t i = 0; i < 3; i++)
+		assert_true(join(i, (uid_t)(1000 + i)));
+	return 0;
+}
+
+static size_t session_of(char *to, size_t number)
+{
+	return (size_t)snprintf(to, NAME_SIZE, "n%zu", number);
+}
+
+/* Clerk's answer with a token of that many bytes. */
+static bool land_large(size_t number, size_t len, int64_t life_s)
+{
+	static char jwt[LARGE + 1];
+	static uint64_t id;
+	char session[NAME_SIZE];
+	struct outcome outcome = { .kind = OUTCOME_TOKEN, .jwt = { jwt, len } };
+
+	memset(jwt, 'x', len);
+	jwt[1] = jwt[len - 2] = '.';
+	outcome.id = ++id;
+	outcome.lifetime_ms = life_s * MS_PER_S;
+	outcome.exp_s = (uint64_t)(world.now_ms / MS_PER_S + life_s);
+	(void)session_of(session, number);
+	return answer(session, &outcome);
+}
+
+/* What waits, and what it waits for, is held within the bound. */
+static void test_those_who_wait_count(void **state)
+{
+	size_t before = world.held, refused = 0;
+
+	(void)state;
+	config.budget = 1;
+	config.budget_window_ms = 100;
+	assert_int_equal(engine_configure(world.engine, &config), 0);
+	for (size_t i = 0; i < 7000; i++) {
+		struct asked *a = ask_number(i % 3, VERB_GET, i, LONG_MS);
+
+		refused += a->answered && a->code == CODE_OVERLOADED;
+		assert_true(mem_held() - before < MAX_MEMORY + (MAX_MEMORY >> 3));
+	}
+	assert_true(refused > 0);
+	end();
+}
+
+static void test_watches_count(void **state)
+{
+	size_t before = mem_held(), client = 3;
+	struct asked *a;
+
+	(void)state;
+	(void)ask(0, VERB_WATCH, "s", 1000);
+	assert_true(land("s", "h.t.s", 3600));
+	do {
+		assert_true(join(client, 1000));
+		a = ask(client++, VERB_WATCH, "s", 1000);
+		world.asked_count = 0;
+		assert_true(mem_held() - before < MAX_MEMORY + (MAX_MEMORY >> 3));
+	} while (a->code == CODE_OK && client < 400);
+	assert_true(world.engine->cache.beside > 400 * sizeof(struct watch));
+	end();
+}
+
+/* Watched, entries stay; but not so many that there is no room for others. */
+static size_t watch_until_refused(size_t client, size_t from)
+{
+	size_t n = from;
+
+	for (;; n++) {
+		struct asked *a = ask_number(client, VERB_WATCH, n, LONG_MS);
+
+		if (!a->answered)
+			assert_true(land_large(n, LARGE, 3600));
+		if (a->code != CODE_OK || world.gone)
+			break;
+		assert_true(n - from < 300);
+	}
+	return n - from;
+}
+
+static void test_one_user_pins_a_quarter(void **state)
+{
+	size_t first = watch_until_refused(0, 0), second;
+
+	(void)state;
+	assert_in_range(first * LARGE, MAX_MEMORY / 5, MAX_MEMORY / 4);
+	world.gone = 0;
+	second = watch_until_refused(1, 1000);
+	assert_in_range(second * LARGE, MAX_MEMORY / 12, MAX_MEMORY / 8);
+	for (size_t i = 2000; i < 2300; i++) {
+		assert_false(ask_number(2, VERB_GET, i, 1000)->answered);
+		assert_true(land_large(i, LARGE, 3600));
+		assert_int_equal(ask_number(2, VERB_GET, i, 1000)->code, CODE_OK);
+	}
+	leave(0);
+	world.gone = 0;
+	assert_true(watch_until_refused(2, 3000) > second);
+	end();
+}
+
+/* A watched token may be followed by a larger one: beyond the user's part, the watch ends. */
+static void test_what_is_watched_grows(void **state)
+{
+	const size_t count = 80;
+	char session[NAME_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < count; i++) {
+		(void)ask_number(0, VERB_WATCH, i, 1000);
+		assert_true(land_large(i, 10, 60));
+	}
+	assert_int_equal(world.gone, 0);
+	pass_to(58000);
+	for (size_t i = 0; i < count; i++) {
+		(void)session_of(session, i);
+		assert_int_equal(under_way(session), 1);
+		assert_true(land_large(i, LARGE, 60));
+	}
+	assert_int_equal(world.gone + world.pushes, count);
+	assert_in_range(world.pushes * LARGE, MAX_MEMORY / 6, MAX_MEMORY / 4);
+	assert_int_equal(ask_number(0, VERB_GET, count - 1, 0)->code, CODE_OK);
+	end();
+}
+
+static void test_nothing_is_left_counted(void **state)
+{
+	size_t before = world.engine->cache.beside;
+
+	(void)state;
+	for (size_t i = 0; i < 60; i++)
+		(void)ask_number(i % 3, i % 2 ? VERB_WATCH : VERB_GET, i, 1000);
+	assert_true(world.engine->cache.beside > before + 60 * sizeof(struct waiter));
+	for (size_t i = 0; i < 60; i += 3)
+		assert_true(land_large(i, 100, 60));
+	(void)ask_number(1, VERB_DROP, 1, 0);
+	pass_to(LONG_MS);
+	for (size_t i = 0; i < 3; i++)
+		leave(i);
+	pass_to(2 * LONG_MS);
+	for (size_t i = 0; i < FLIGHTS; i++)
+		if (world.flights[i].demand)
+			(void)fall(world.flights[i].session, OUTCOME_DEFINITE, CODE_FORBIDDEN, -1);
+	pass_to(3 * LONG_MS);
+	assert_int_equal(world.engine->cache.map.count, 0);
+	assert_int_equal(world.engine->quota.count, 0);
+	assert_in_range(world.engine->cache.beside, before, before + 4096); /* heaps */
+	end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_those_who_wait_count, setup),
+		cmocka_unit_test_setup(test_watches_count, setup),
+		cmocka_unit_test_setup(test_one_user_pins_a_quarter, setup),
+		cmocka_unit_test_setup(test_what_is_watched_grows, setup),
+		cmocka_unit_test_setup(test_nothing_is_left_counted, setup),
+	};
+
+	return cmocka_run_group_tests_name("engine_memory", tests, NULL, NULL);
+}
