@@ -149,6 +149,10 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call obj,$(BENCH_LIB))
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ -lcurl -lm
 
+$(BUILD)/bench/entries: $(BUILD)/obj/bench/entries.o $(BUILD)/daemon.a
+	@mkdir -p $(@D)
+	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON)
+
 $(BUILD)/bench/scale/scale: $(call obj,$(SCALE)) $(BUILD)/daemon.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON) -lm
