@@ -12,6 +12,9 @@
 #define BYTES_PER_BUCKET 512
 #define SLACK ((size_t)64 << 10) /* runs are used in part */
 #define TRIM_WORK 32		 /* evictions in one call */
+#define FREE_WORK 32768		 /* buckets passed in one call */
+#define FREE_ENTRY_WORK 64	 /* what freeing an entry costs, in buckets */
+#define FREE_PAGES_WORK 16	 /* bytes that go back to the kernel, likewise */
 #define COMPACTION_WORK 16	 /* what emptying a run costs, in evictions */
 #define ID_AT 4			 /* in the claims, behind " id=" */
 #define ID_LEN 16
@@ -117,10 +120,38 @@ static bool evict_one(struct cache *c, const struct entry *keep)
 	return true;
 }
 
+/* It is in no heap, and found no more. Returns by how much less is resident. */
+static size_t free_doomed(struct cache *c, struct entry *e)
+{
+	size_t size = slab_footprint_of(e), resident = c->slab.resident;
+
+	c->bytes -= size;
+	quota_release(c->quota, cache_account(c, e), QUOTA_CACHE_BYTES, size);
+	slab_free(&c->slab, e);
+	return resident - c->slab.resident;
+}
+
+static void free_some_doomed(struct cache *c)
+{
+	for (size_t work = 0; c->doomed_at <= c->doomed.mask; c->doomed_at++, work++)
+		for (struct map_node **chain = &c->doomed.buckets[c->doomed_at]; *chain;) {
+			struct entry *e = container_of(*chain, struct entry, chain);
+
+			if (work >= FREE_WORK)
+				return;
+			*chain = e->chain.next;
+			work += FREE_ENTRY_WORK + free_doomed(c, e) / FREE_PAGES_WORK;
+		}
+	c->beside -= mem_footprint(c->doomed.buckets);
+	map_deinit(&c->doomed);
+}
+
 bool cache_make_room(struct cache *c, size_t size, const struct entry *keep)
 {
 	unsigned tries = EVICTION_TRIES;
 
+	while (c->doomed.buckets && c->bytes + c->beside + size > c->max_bytes)
+		free_some_doomed(c);
 	while (c->bytes + c->beside + size > c->max_bytes && tries)
 		tries -= !evict_one(c, keep);
 	return c->bytes + c->beside + size <= c->max_bytes;
@@ -159,12 +190,6 @@ static struct entry *new_block(struct cache *c, size_t size, const struct entry 
 		return NULL;
 	}
 	return e;
-}
-
-void cache_limit(struct cache *c, size_t max_bytes)
-{
-	c->max_bytes = max_bytes;
-	(void)cache_make_room(c, 0, NULL); /* what has a demand stays until it has none */
 }
 
 struct account *cache_account(const struct cache *c, const struct entry *e)
@@ -407,12 +432,23 @@ static void relocate(void *arg, void *from, void *to)
 		e->demand->entry = e;
 }
 
+static bool is_over(const struct cache *c)
+{
+	return c->bytes + c->beside > c->max_bytes ||
+	       c->slab.resident + c->beside > c->max_bytes + SLACK;
+}
+
 /* Within the bound by what is resident, too, or a bounded amount of work nearer to it. */
 static void trim(struct cache *c)
 {
 	size_t work = 0;
 
-	while (c->slab.resident + c->beside > c->max_bytes + SLACK && work < TRIM_WORK) {
+	c->is_behind = false;
+	while (is_over(c)) {
+		if (work >= TRIM_WORK) {
+			c->is_behind = true;
+			return;
+		}
 		if (slab_compact(&c->slab, relocate, c)) {
 			work += COMPACTION_WORK;
 			continue;
@@ -427,7 +463,73 @@ static void trim(struct cache *c)
 void cache_bury(struct cache *c)
 {
 	bury(c);
-	trim(c);
+	if (!c->doomed.buckets)
+		trim(c);
+}
+
+static uint64_t hash_node(const void *arg, const struct map_node *node)
+{
+	return hash_session(arg, entry_session(container_of(node, const struct entry, chain)));
+}
+
+void cache_limit(struct cache *c, size_t max_bytes)
+{
+	size_t before = mem_footprint(c->map.buckets);
+
+	/* Without memory for it the table is as good as before. */
+	(void)map_resize(&c->map, max_bytes / BYTES_PER_BUCKET, hash_node, c);
+	c->beside += mem_footprint(c->map.buckets) - before;
+	c->eviction.hand &= c->map.mask;
+	c->max_bytes = max_bytes;
+	c->is_behind = is_over(c);
+}
+
+/* Takes the table away with all that is in it, but what is wanted. 1 if that can't be. */
+static int doom(struct cache *c, const struct list *demands)
+{
+	struct map fresh;
+
+	if (c->doomed.buckets || map_init(&fresh, c->map.mask + 1) < 0)
+		return 1;
+	c->beside += mem_footprint(fresh.buckets);
+	c->doomed = c->map;
+	c->doomed_at = 0;
+	c->map = fresh;
+	list_for_each (it, demands) {
+		struct entry *e = container_of(it, struct demand, node)->entry;
+		uint64_t hash = hash_session(c, entry_session(e));
+
+		cache_empty(c, e);
+		map_remove(&c->doomed, hash, &e->chain);
+		map_add(&c->map, hash, &e->chain);
+	}
+	c->timers.count = 0; /* of those that stay, none has a deadline */
+	c->tokens = 0;
+	return 0;
+}
+
+static void forget(void *arg, struct entry *e)
+{
+	if (e->demand)
+		cache_empty(arg, e);
+	else
+		cache_remove(arg, e);
+}
+
+void cache_forget_all(struct cache *c, const struct list *demands)
+{
+	/* Without memory, or with the little that has come since the last time: at once. */
+	if (doom(c, demands))
+		cache_visit_all(c, forget, c);
+}
+
+void cache_work(struct cache *c)
+{
+	bury(c);
+	if (c->doomed.buckets)
+		free_some_doomed(c);
+	if (!c->doomed.buckets)
+		trim(c);
 }
 
 static void visit_chain(struct map_node *n, const struct span *session, cache_visit_fn *visit,
@@ -463,6 +565,8 @@ void cache_deinit(struct cache *c)
 	if (c->map.buckets)
 		cache_visit_all(c, bury_one, c);
 	bury(c);
+	while (c->doomed.buckets)
+		free_some_doomed(c);
 	map_deinit(&c->map);
 	heap_deinit(&c->timers);
 	slab_deinit(&c->slab);

@@ -14,6 +14,8 @@
  * entries together, or evicts.
  *
  * What is removed is wiped and freed by cache_bury() only, when nothing borrows from it any more.
+ * What takes longer, forgetting all or keeping a smaller bound, is done by cache_work(), a bounded
+ * part in each call.
  */
 #pragma once
 
@@ -77,6 +79,9 @@ struct cache {
 	struct eviction eviction;
 	struct quota *quota;
 	struct map_node *graveyard;
+	struct map doomed; /* what cache_forget_all() took out, up to `doomed_at` freed */
+	size_t doomed_at;
+	bool is_behind;		 /* over a bound that was made smaller */
 	size_t bytes, max_bytes; /* the former of the entries' blocks */
 	size_t beside;		 /* bytes that count against the bound, too: cache_charge() */
 	size_t tokens;		 /* entries with a token */
@@ -86,7 +91,8 @@ struct cache {
 int cache_init(struct cache *c, size_t max_bytes, const struct hash_key *hash_key,
 	       struct quota *quota);
 
-/* Another bound; what is beyond it goes. */
+/* Another bound; what is beyond it goes, by cache_work(). All entries find new places in the table
+ * where that makes it another size. */
 void cache_limit(struct cache *c, size_t max_bytes);
 
 /* What others hold because of the cache, those who wait for and watch entries above all, counts
@@ -190,6 +196,19 @@ void cache_remove(struct cache *c, struct entry *e);
 /* Wipes and frees what was removed, and sees to it that what is resident stays within the bound.
  * Entries may move: nothing may point to one. */
 void cache_bury(struct cache *c);
+
+/* Forgets all entries; those that somebody wants, `demands` by struct demand.node, are emptied and
+ * stay. They are found no more at once, and freed by cache_work(). */
+void cache_forget_all(struct cache *c, const struct list *demands);
+
+/* True while there is work that waits; a part of it. As for cache_bury(), nothing may point to an
+ * entry. */
+static inline bool cache_has_work(const struct cache *c)
+{
+	return c->doomed.buckets || c->is_behind;
+}
+
+void cache_work(struct cache *c);
 
 /* Called for each entry that matches; may remove that entry, no other. */
 typedef void cache_visit_fn(void *arg, struct entry *e);

@@ -12,6 +12,8 @@
 
 #define MAX_WAITERS 16384
 #define MAX_WATCHES 65536
+#define WATCH_BUCKETS 4096
+#define TICK_MAX 256	  /* entries that a tick looks at; the next one comes at once */
 #define PINNED_PARTS 2	  /* of the memory, watches keep one at most */
 #define REFUSAL_GUARD_S 5 /* not= renews a key at most once in this time */
 #define OVERLOADED_MS 1000
@@ -38,11 +40,12 @@ static int init(struct engine *e, const struct engine_config *config,
 {
 	e->random.state = seed;
 	e->wake_at = MONO_NEVER;
+	list_init(&e->wanted);
 	list_init(&e->callers);
 	list_init(&e->answered);
 	list_init(&e->flights);
 	list_init(&e->pushes);
-	if (quota_init(&e->quota) < 0 ||
+	if (quota_init(&e->quota) < 0 || map_init(&e->watches, WATCH_BUCKETS) < 0 ||
 	    cache_init(&e->cache, config->max_memory, hash_key, &e->quota) < 0 ||
 	    limiter_init(&e->limiter, config->budget, config->budget_window_ms) < 0)
 		return -ENOMEM;
@@ -67,22 +70,24 @@ int engine_new(const struct engine_config *config, const struct hash_key *hash_k
 }
 
 /* Clients have gone, so a demand has no waiter and no watcher left. */
-static void free_demand(void *arg, struct entry *entry)
+static void free_demands(struct engine *e)
 {
-	struct engine *e = arg;
+	list_for_each_safe (it, &e->wanted) {
+		struct demand *d = container_of(it, struct demand, node);
 
-	cache_discharge(&e->cache, cache_account(&e->cache, entry), mem_footprint(entry->demand));
-	mem_free(entry->demand);
-	entry->demand = NULL;
+		cache_discharge(&e->cache, cache_account(&e->cache, d->entry), mem_footprint(d));
+		d->entry->demand = NULL;
+		mem_free(d);
+	}
 }
 
 void engine_free(struct engine *e)
 {
 	if (!e)
 		return;
-	if (e->cache.map.buckets)
-		cache_visit_all(&e->cache, free_demand, e);
+	free_demands(e);
 	cache_deinit(&e->cache);
+	map_deinit(&e->watches);
 	limiter_deinit(&e->limiter);
 	heap_deinit(&e->timers);
 	heap_deinit(&e->renewals);
@@ -314,7 +319,7 @@ static enum submission watch(struct engine *e, struct mono now, struct client *c
 {
 	enum submission submission = get(e, now, client, g, ret_reply, ret_waiter);
 	struct entry *entry = cache_find(&e->cache, &g->key);
-	struct watch *w = watch_find(client, &g->key);
+	struct watch *w = watch_find(e, client, &g->key);
 	struct demand *d;
 
 	if (submission == SUBMIT_REPLIED && ret_reply->type != REPLY_TOKEN)
@@ -340,7 +345,7 @@ static enum submission watch(struct engine *e, struct mono now, struct client *c
 static enum submission unwatch(struct engine *e, struct client *client, const struct key *key,
 			       struct reply *ret)
 {
-	struct watch *w = watch_find(client, key);
+	struct watch *w = watch_find(e, client, key);
 
 	if (w)
 		engine_watch_end(e, w);
@@ -435,7 +440,11 @@ void engine_tick(struct engine *e, struct mono now)
 {
 	struct heap_node *first;
 
-	while ((first = heap_first(&e->cache.timers)) && mono_is_due(first->at, now))
+	if (cache_has_work(&e->cache))
+		cache_work(&e->cache);
+	for (size_t i = 0;
+	     i < TICK_MAX && (first = heap_first(&e->cache.timers)) && mono_is_due(first->at, now);
+	     i++)
 		flight_entry_due(e, now, container_of(first, struct entry, timer));
 	while ((first = heap_first(&e->timers)) && mono_is_due(first->at, now)) {
 		if (first->tag == TIMER_WAITER)
@@ -450,7 +459,7 @@ struct mono engine_next_deadline(struct engine *e)
 {
 	struct heap_node *entry = heap_first(&e->cache.timers);
 	struct heap_node *other = heap_first(&e->timers);
-	struct mono at = e->wake_at;
+	struct mono at = cache_has_work(&e->cache) ? (struct mono){ INT64_MIN } : e->wake_at;
 
 	if (entry)
 		at = mono_min(at, entry->at);

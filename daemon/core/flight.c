@@ -40,6 +40,7 @@ struct demand *demand_obtain(struct engine *e, struct entry *entry)
 	list_init(&d->queue_node);
 	list_init(&d->effect_node);
 	entry->demand = d;
+	list_append(&e->wanted, &d->node);
 	e->demands++;
 	return d;
 }
@@ -53,6 +54,7 @@ void demand_release(struct engine *e, struct demand *d)
 	cache_discharge(&e->cache, cache_account(&e->cache, entry), mem_footprint(d));
 	entry->demand = NULL;
 	d->entry = NULL;
+	list_unlink(&d->node);
 	e->demands--;
 	if (entry_is_empty(entry) && entry->timer.slot == HEAP_NOWHERE)
 		cache_remove(&e->cache, entry);
@@ -300,35 +302,26 @@ void flight_refuse_queued(struct engine *e, struct mono now, const struct reply 
 	}
 }
 
-struct fail_all {
-	struct engine *engine;
-	struct mono now;
-	const struct reply *reply;
-	bool running_too;
-};
-
-static void fail_demand(void *arg, struct entry *entry)
+static void fail(struct engine *e, struct mono now, struct demand *d, const struct reply *reply)
 {
-	struct fail_all *all = arg;
-	struct demand *d = entry->demand;
-
-	if (!d || (d->state == FLIGHT_RUNNING && !all->running_too))
-		return;
 	if (d->state == FLIGHT_QUEUED)
-		dequeue(all->engine, d);
+		dequeue(e, d);
 	if (d->state == FLIGHT_RETRY) {
-		heap_remove(&all->engine->timers, &d->timer);
+		heap_remove(&e->timers, &d->timer);
 		d->state = FLIGHT_IDLE;
 	}
-	waiters_fail(all->engine, all->now, d, all->reply);
-	demand_release(all->engine, d);
+	waiters_fail(e, now, d, reply);
+	demand_release(e, d);
 }
 
 void flight_fail_all(struct engine *e, struct mono now, const struct reply *reply, bool running_too)
 {
-	struct fail_all all = { e, now, reply, running_too };
+	list_for_each_safe (it, &e->wanted) {
+		struct demand *d = container_of(it, struct demand, node);
 
-	cache_visit_all(&e->cache, fail_demand, &all);
+		if (d->state != FLIGHT_RUNNING || running_too)
+			fail(e, now, d, reply);
+	}
 }
 
 /* True if the breaker lets one through; else callers are told. */

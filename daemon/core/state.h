@@ -32,7 +32,9 @@ struct engine {
 	struct list callers;  /* ring of accounts with queued fetches that somebody waits for */
 	size_t queued;	      /* fetches of callers in all accounts */
 	size_t running;
-	size_t demands; /* flights and watches in all: what the heaps must have room for */
+	struct list wanted; /* struct demand.node: all */
+	size_t demands;	    /* how many: what the heaps must have room for */
+	struct map watches; /* by client and session */
 	size_t waiters;
 	bool renewals_turn;  /* of the two queues, where both have something to send */
 	struct mono wake_at; /* when the queues can move */
@@ -55,7 +57,8 @@ struct watch *watch_new(struct engine *e, struct client *client, struct demand *
 void watch_free(struct engine *e, struct watch *w);
 
 /* The client's watch of that key, or NULL. */
-struct watch *watch_find(const struct client *client, const struct key *key);
+struct watch *watch_find(const struct engine *e, const struct client *client,
+			 const struct key *key);
 
 /* That waiter's answer decides about the watch, if no other's has. */
 void watch_await(struct watch *w, struct waiter *waiter);

@@ -21,6 +21,7 @@ struct waiter *waiter_new(struct engine *e, struct client *client, struct demand
 	}
 	cache_charge(&e->cache, client->account, mem_footprint(w));
 	w->timer = HEAP_NODE(TIMER_WAITER);
+	list_init(&w->watch_node);
 	w->demand = d;
 	w->account = client->account;
 	w->min_ttl_ms = min_ttl_ms;

@@ -8,6 +8,12 @@
 #include "daemon/core/flight.h"
 #include "daemon/core/waiter.h"
 
+static uint64_t hash_watch(const struct engine *e, const struct client *client, struct span session)
+{
+	/* whose client it is cannot be chosen, nor what the session is hashed to */
+	return hash_bytes(&e->cache.hash_key, session) + (uintptr_t)client / sizeof(*client);
+}
+
 static void unpin(struct engine *e, struct watch *w)
 {
 	quota_release(&e->quota, w->client->account, QUOTA_PINNED_BYTES, w->pinned);
@@ -46,6 +52,8 @@ struct watch *watch_new(struct engine *e, struct client *client, struct demand *
 	w->client = client;
 	w->demand = d;
 	list_init(&w->effect_node);
+	list_init(&w->waiters);
+	map_add(&e->watches, hash_watch(e, client, w->key.session), &w->chain);
 	list_append(&d->watchers, &w->node);
 	list_append(&client->watches, &w->owner_node);
 	cache_charge(&e->cache, client->account, mem_footprint(w));
@@ -58,6 +66,7 @@ struct watch *watch_new(struct engine *e, struct client *client, struct demand *
 
 void watch_free(struct engine *e, struct watch *w)
 {
+	map_remove(&e->watches, hash_watch(e, w->client, w->key.session), &w->chain);
 	list_unlink(&w->node);
 	list_unlink(&w->owner_node);
 	list_unlink(&w->effect_node);
@@ -67,12 +76,14 @@ void watch_free(struct engine *e, struct watch *w)
 	mem_free(w);
 }
 
-struct watch *watch_find(const struct client *client, const struct key *key)
+struct watch *watch_find(const struct engine *e, const struct client *client, const struct key *key)
 {
-	list_for_each (it, &client->watches) {
-		struct watch *w = container_of(it, struct watch, owner_node);
+	struct map_node *n = map_chain(&e->watches, hash_watch(e, client, key->session));
 
-		if (!w->gone && span_equal(w->key.session, key->session) &&
+	for (; n; n = n->next) {
+		struct watch *w = container_of(n, struct watch, chain);
+
+		if (w->client == client && !w->gone && span_equal(w->key.session, key->session) &&
 		    span_equal(w->key.template, key->template) &&
 		    w->key.expires_in_s == key->expires_in_s)
 			return w;
@@ -89,7 +100,7 @@ void watch_establish(struct watch *w)
 void watch_await(struct watch *w, struct waiter *waiter)
 {
 	waiter->watch = w;
-	w->awaited++;
+	list_append(&w->waiters, &waiter->watch_node);
 }
 
 void watch_answered(struct engine *e, struct waiter *waiter, bool with_token)
@@ -99,10 +110,10 @@ void watch_answered(struct engine *e, struct waiter *waiter, bool with_token)
 	waiter->watch = NULL;
 	if (!w)
 		return;
-	w->awaited--;
+	list_unlink(&waiter->watch_node);
 	if (with_token)
 		watch_establish(w);
-	else if (!w->established && w->awaited == 0)
+	else if (!w->established && list_is_empty(&w->waiters))
 		watch_free(e, w);
 }
 
@@ -171,13 +182,10 @@ void engine_watch_end(struct engine *e, struct watch *w)
 {
 	struct demand *d = w->demand;
 
-	if (w->awaited) /* a WATCH that waits is a GET from now on */
-		list_for_each (it, &d->waiters) {
-			struct waiter *waiter = container_of(it, struct waiter, node);
-
-			if (waiter->watch == w)
-				waiter->watch = NULL;
-		}
+	list_for_each_safe (it, &w->waiters) { /* a WATCH that waits is a GET from now on */
+		container_of(it, struct waiter, watch_node)->watch = NULL;
+		list_unlink(it);
+	}
 	watch_free(e, w);
 	if (d)
 		demand_release(e, d);

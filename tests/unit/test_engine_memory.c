@@ -164,6 +164,175 @@ static void test_nothing_is_left_counted(void **state)
 	end();
 }
 
+/* So many keys with tokens. */
+static void fill(size_t count, int64_t life_s)
+{
+	for (size_t i = 0; i < count; i++) {
+		world.flight_count = world.asked_count = 0;
+		(void)ask_number(0, VERB_GET, i, 1000);
+		assert_true(land_large(i, 10, life_s));
+		world.now_ms += i % 50 == 0; /* the budget of a test is as large */
+	}
+	assert_int_equal(world.engine->cache.tokens, count);
+}
+
+static void configure(size_t max_memory)
+{
+	config.max_memory = max_memory;
+	config.budget = 100;
+	config.budget_window_ms = 1;
+	assert_int_equal(engine_configure(world.engine, &config), 0);
+	drain();
+}
+
+static bool is_due(void)
+{
+	return engine_next_deadline(world.engine).ms <= world.now_ms;
+}
+
+/* Ticks until nothing is due; how many it took. */
+static size_t tick_on(void)
+{
+	size_t n;
+
+	for (n = 0; is_due(); n++) {
+		engine_tick(world.engine, now());
+		drain();
+		assert_true(n < 1000);
+	}
+	return n;
+}
+
+/* What was forgotten is found no more at once, and freed in turns with others' requests. */
+static void test_forgetting_a_lot(void **state)
+{
+	const size_t count = 4000;
+	const struct cache *cache = &world.engine->cache;
+	size_t before, empty;
+
+	(void)state;
+	configure(4 << 20);
+	empty = mem_held();
+	fill(count, 3600);
+	assert_true(join(3, ROOT));
+	(void)ask_number(1, VERB_WATCH, 7, 1000);
+	before = cache->bytes;
+	(void)ask(3, VERB_FLUSH, "", 0);
+	assert_int_equal(cache->tokens, 0);
+	assert_int_equal(cache->map.count, 1); /* what is watched, and is asked for anew */
+	assert_int_equal(under_way("n7"), 1);
+	assert_true(cache->bytes > before / 2);
+	assert_true(is_due());
+	assert_false(ask_number(0, VERB_GET, 8, 1000)->answered);
+	assert_true(land_large(8, 20, 3600));
+	(void)ask(3, VERB_FLUSH, "", 0); /* again, before all was freed */
+	assert_int_equal(cache->map.count, 1);
+	assert_false(ask_number(0, VERB_GET, 8, 1000)->answered);
+	assert_in_range(tick_on(), 2, 100);
+	assert_int_equal(cache->map.count, 2);
+	assert_true(cache->bytes < 1000);
+	pass_to(world.now_ms + 300); /* it is asked for anew a while after the second */
+	assert_true(land_large(7, 30, 3600));
+	assert_int_equal(world.pushes, 1);
+	leave(3);
+	assert_in_range(mem_held(), empty, empty + 100000); /* heaps */
+	end();
+}
+
+static void test_without_memory_all_is_forgotten(void **state)
+{
+	(void)state;
+	configure(4 << 20);
+	fill(500, 3600);
+	assert_true(join(3, ROOT));
+	mem_fail_after(0);
+	(void)ask(3, VERB_FLUSH, "", 0);
+	mem_fail_after(SIZE_MAX);
+	assert_int_equal(world.engine->cache.map.count, 0);
+	assert_int_equal(world.engine->cache.bytes, 0);
+	end();
+}
+
+/* Where it is needed, what was forgotten makes room before anything else goes. */
+static void test_room_among_what_is_forgotten(void **state)
+{
+	(void)state;
+	configure(1 << 20);
+	fill(3000, 3600);
+	assert_true(join(3, ROOT));
+	(void)ask(3, VERB_FLUSH, "", 0);
+	for (size_t i = 0; i < 200; i++) {
+		world.flight_count = world.asked_count = 0;
+		(void)ask_number(0, VERB_GET, i, 1000);
+		assert_true(land_large(i, LARGE, 3600));
+		world.now_ms++;
+	}
+	assert_int_equal(world.engine->cache.tokens, 200);
+	assert_int_equal(world.engine->cache.evictions, 0);
+	end();
+}
+
+static void test_another_bound(void **state)
+{
+	const struct cache *cache = &world.engine->cache;
+	size_t mask;
+
+	(void)state;
+	configure(4 << 20);
+	mask = cache->map.mask;
+	fill(4000, 3600);
+	configure(32 << 20);
+	assert_int_equal(cache->map.mask, 8 * mask + 7);
+	for (size_t i = 0; i < 4000; i += 100)
+		assert_int_equal(ask_number(0, VERB_GET, i, 0)->code, CODE_OK);
+	configure(256 << 10);
+	assert_in_range(tick_on(), 2, 200);
+	assert_true(cache->bytes + cache->beside <= 256 << 10);
+	assert_in_range(cache->map.count, 200, 2000);
+	end();
+}
+
+/* As after a sleep: what is due is looked at in turns with others' requests. */
+static void test_much_is_due_at_once(void **state)
+{
+	(void)state;
+	configure(4 << 20);
+	fill(1900, 60);
+	world.now_ms += 10 * LONG_MS;
+	world.flight_count = 0;
+	engine_tick(world.engine, now());
+	drain();
+	assert_in_range(world.engine->cache.map.count, 1900 / 2, 1899);
+	assert_true(is_due());
+	assert_in_range(tick_on(), 5, 20);
+	assert_int_equal(world.engine->cache.map.count, 0);
+	end();
+}
+
+/* By many on one connection, each is found, and ends when it should. */
+static void test_many_watches_of_a_client(void **state)
+{
+	(void)state;
+	configure(64 << 20);
+	for (size_t i = 0; i < 5000; i++) {
+		world.flight_count = world.asked_count = 0;
+		(void)ask_number(0, VERB_WATCH, i, 1000);
+		assert_true(land_large(i, 10, 3600));
+		world.now_ms += i % 50 == 0;
+	}
+	world.asked_count = 0;
+	for (size_t i = 0; i < 5000; i += 2)
+		(void)ask_number(0, VERB_UNWATCH, i, 0);
+	assert_int_equal(world.engine->quota.held[QUOTA_WATCHES], 2500);
+	assert_int_equal(world.engine->watches.count, 2500);
+	for (size_t i = 0; i < 5000; i += 2)
+		(void)ask_number(1, VERB_UNWATCH, i + 1, 0);
+	assert_int_equal(world.engine->watches.count, 2500); /* they are another client's */
+	leave(0);
+	assert_int_equal(world.engine->watches.count, 0);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +341,12 @@ int main(void)
 		cmocka_unit_test_setup(test_one_user_pins_a_quarter, setup),
 		cmocka_unit_test_setup(test_what_is_watched_grows, setup),
 		cmocka_unit_test_setup(test_nothing_is_left_counted, setup),
+		cmocka_unit_test_setup(test_forgetting_a_lot, setup),
+		cmocka_unit_test_setup(test_without_memory_all_is_forgotten, setup),
+		cmocka_unit_test_setup(test_room_among_what_is_forgotten, setup),
+		cmocka_unit_test_setup(test_another_bound, setup),
+		cmocka_unit_test_setup(test_much_is_due_at_once, setup),
+		cmocka_unit_test_setup(test_many_watches_of_a_client, setup),
 	};
 
 	return cmocka_run_group_tests_name("engine_memory", tests, NULL, NULL);

@@ -17,7 +17,7 @@
 
 #define JWT_LEN 200
 #define LIFE_MS INT64_C(1000000000)
-#define FETCHES_PER_MS 500
+#define FETCHES_PER_MS 5000
 #define NUMBER_AT 24
 #define DIGITS 10
 
