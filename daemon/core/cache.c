@@ -8,8 +8,8 @@
 #include <assert.h>
 #include <errno.h>
 
-/* The table is made for the memory bound: with tokens of a KiB, a bucket in two is empty. */
-#define BYTES_PER_BUCKET 512
+/* The table is made for the memory bound: chains of one or two with tokens of a KiB. */
+#define BYTES_PER_BUCKET 2048
 #define SLACK ((size_t)64 << 10) /* runs are used in part */
 #define TRIM_WORK 32		 /* evictions in one call */
 #define FREE_WORK 32768		 /* buckets passed in one call */

@@ -292,6 +292,50 @@ static void test_another_bound(void **state)
 	end();
 }
 
+#define WANTED 100
+
+static const struct entry *entry_of(size_t number)
+{
+	char session[NAME_SIZE];
+	struct key key = { .session = span_of(session, session_of(session, number)) };
+
+	return cache_find(&world.engine->cache, &key);
+}
+
+/* Whoever waits for an entry, or watches it, is where it goes: of many such, side by side, most are
+ * answered, and the holes that these leave are needed for others. */
+static void test_what_is_wanted_moves_too(void **state)
+{
+	const struct entry *at[WANTED];
+	size_t moved = 0;
+
+	(void)state;
+	configure(5 << 18);
+	for (size_t i = 0; i < 10 * WANTED; i++) {
+		(void)ask_number(0, i % 20 ? VERB_GET : VERB_WATCH, i, LONG_MS);
+		world.now_ms += i % 50 == 0;
+		if (i % 10 == 0)
+			at[i / 10] = entry_of(i);
+	}
+	for (size_t i = 0; i < 20 * WANTED; i++) {
+		if (i % 10 == 0 && i < 10 * WANTED)
+			continue;
+		if (i >= 10 * WANTED)
+			(void)ask_number(1, VERB_GET, i, LONG_MS);
+		assert_true(land_large(i, 1500, 3600));
+		world.now_ms += i % 50 == 0;
+	}
+	for (size_t i = 0; i < 10 * WANTED; i += 10) {
+		moved += entry_of(i) != at[i / 10];
+		assert_false(world.asked[i].answered);
+		assert_true(land_large(i, 100, 3600));
+		assert_int_equal(world.asked[i].code, CODE_OK);
+	}
+	if (world.engine->cache.slab.run_count) /* under AddressSanitizer nothing moves */
+		assert_true(moved > WANTED / 3);
+	end();
+}
+
 /* As after a sleep: what is due is looked at in turns with others' requests. */
 static void test_much_is_due_at_once(void **state)
 {
@@ -345,6 +389,7 @@ int main(void)
 		cmocka_unit_test_setup(test_without_memory_all_is_forgotten, setup),
 		cmocka_unit_test_setup(test_room_among_what_is_forgotten, setup),
 		cmocka_unit_test_setup(test_another_bound, setup),
+		cmocka_unit_test_setup(test_what_is_wanted_moves_too, setup),
 		cmocka_unit_test_setup(test_much_is_due_at_once, setup),
 		cmocka_unit_test_setup(test_many_watches_of_a_client, setup),
 	};
