@@ -43,12 +43,13 @@ struct free_blocks {
 	uint64_t words[RUN_SIZE / SLAB_GRANULE / 64];
 };
 
+static_assert(sizeof(struct slab_run) + SLAB_MAX <= RUN_SIZE, "a run holds a block of any class");
 static_assert(RUN_SIZE / SLAB_GRANULE <= UINT16_MAX, "blocks are counted in 16 bits");
 static_assert(_Alignof(max_align_t) % SLAB_GRANULE == 0, "the C library's blocks are aligned so");
 
-static size_t round_up(size_t size)
+static size_t round_up(size_t size, size_t granule)
 {
-	return (size + SLAB_GRANULE - 1) / SLAB_GRANULE * SLAB_GRANULE;
+	return (size + granule - 1) / granule * granule;
 }
 
 static bool is_large(const void *block)
@@ -177,7 +178,10 @@ void slab_deinit(struct slab *s)
 
 static struct slab_link **open_of(struct slab *s, size_t block_size)
 {
-	return &s->open[block_size / SLAB_GRANULE - 1];
+	if (block_size <= SLAB_FINE_MAX)
+		return &s->open[block_size / SLAB_GRANULE - 1];
+	return &s->open[SLAB_FINE_MAX / SLAB_GRANULE - 1 +
+			(block_size - SLAB_FINE_MAX) / SLAB_COARSE_GRANULE];
 }
 
 /* Opens a run for blocks of that size; NULL: no memory. */
@@ -338,8 +342,10 @@ void slab_free(struct slab *s, void *block)
 size_t slab_footprint(size_t size)
 {
 	if (size > SLAB_MAX)
-		return round_up(size + LARGE_HEADER + sizeof(size_t));
-	return size ? round_up(size) : SLAB_GRANULE;
+		return round_up(size + LARGE_HEADER + sizeof(size_t), SLAB_GRANULE);
+	if (size > SLAB_FINE_MAX)
+		return round_up(size, SLAB_COARSE_GRANULE);
+	return size ? round_up(size, SLAB_GRANULE) : SLAB_GRANULE;
 }
 
 size_t slab_footprint_of(const void *block)

@@ -2,7 +2,7 @@
  *
  * Between short-lived blocks of the C library's heap, long-lived ones leave holes that nothing
  * fits. Here blocks come from runs of 64 KiB, each aligned to its size and cut into blocks of one
- * class (a multiple of SLAB_GRANULE), so that a block has no header: its run is found by its
+ * class, so that a block has no header: its run is found by its
  * address. Blocks above SLAB_MAX come from base/mem.h. The model:
  *
  * - A run that has blocks of its class to give is in that class's list; a full one is in none.
@@ -28,7 +28,11 @@
 #include <stddef.h>
 
 #define SLAB_GRANULE 16
-#define SLAB_MAX 4096 /* bytes of a block that is cut from a run */
+#define SLAB_FINE_MAX 4096 /* bytes: up to here a class each 16, from here on each 512 */
+#define SLAB_COARSE_GRANULE 512
+#define SLAB_MAX 65024 /* bytes of a block that is cut from a run */
+#define SLAB_CLASSES                                                                               \
+	(SLAB_FINE_MAX / SLAB_GRANULE + (SLAB_MAX - SLAB_FINE_MAX) / SLAB_COARSE_GRANULE)
 #define SLAB_HOLES 8
 
 /* In a list: what points to it, too. */
@@ -38,7 +42,7 @@ struct slab_link {
 
 /* All zero is an empty one. It must not be moved. */
 struct slab {
-	struct slab_link *open[SLAB_MAX / SLAB_GRANULE]; /* by class: with blocks to give */
+	struct slab_link *open[SLAB_CLASSES]; /* by class: with blocks to give */
 	struct slab_link *spare;
 	struct slab_link *holey[SLAB_HOLES]; /* by the eighths that are holes; none in the first */
 	size_t spare_count, run_count;	     /* the latter of all runs */

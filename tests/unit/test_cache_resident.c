@@ -49,7 +49,8 @@ static void add_tokens(void *arg, struct entry *e)
 
 static void test_while_sizes_shift(void **state)
 {
-	const size_t sizes[] = { 700, 900, 1300, 400, 2000, 720, 3000, 100, 1000 };
+	const size_t sizes[] = { 700,  900,  1300, 400,	 2000,	720,   3000, 100,
+				 1000, 5000, 9000, 6000, 20000, 12000, 700,  8000 };
 	struct unit_random random = { 3 };
 	size_t before = resident(), session = 0;
 	struct world *w = world_of(MAX_BYTES);
@@ -60,7 +61,7 @@ static void test_while_sizes_shift(void **state)
 
 		if (count > 40000)
 			count = 40000;
-		most = come(w, &random, &session, count, sizes[i], 60);
+		most = come(w, &random, &session, count, sizes[i], 50 + sizes[i] / 20);
 		if (!is_pooled(w)) {
 			world_end(w);
 			skip();
