@@ -12,6 +12,7 @@
 
 #define MAX_WAITERS 16384
 #define MAX_WATCHES 65536
+#define MAX_TRACKERS 1024 /* a drop is a line to each of them */
 #define WATCH_BUCKETS 4096
 #define TICK_MAX 256	  /* entries that a tick looks at; the next one comes at once */
 #define PINNED_PARTS 2	  /* of the memory, watches keep one at most */
@@ -30,6 +31,7 @@ int engine_configure(struct engine *e, const struct engine_config *config)
 	e->quota.max[QUOTA_CONNECTIONS] = config->max_clients;
 	e->quota.max[QUOTA_WAITERS] = MAX_WAITERS;
 	e->quota.max[QUOTA_WATCHES] = MAX_WATCHES;
+	e->quota.max[QUOTA_TRACKERS] = MAX_TRACKERS;
 	e->quota.max[QUOTA_PINNED_BYTES] = config->max_memory / PINNED_PARTS;
 	cache_limit(&e->cache, config->max_memory);
 	return 0;
@@ -117,6 +119,7 @@ void engine_client_deinit(struct engine *e, struct client *client)
 {
 	list_for_each_safe (it, &client->watches)
 		engine_watch_end(e, container_of(it, struct watch, owner_node));
+	quota_release(&e->quota, client->account, QUOTA_TRACKERS, client->tracks);
 	quota_release(&e->quota, client->account, QUOTA_CONNECTIONS, 1);
 	client->account = NULL;
 }
@@ -363,6 +366,18 @@ static enum submission stats(struct engine *e, struct mono now, struct buf *scra
 	return SUBMIT_REPLIED;
 }
 
+static enum submission track(struct engine *e, struct client *client, bool on, struct reply *ret)
+{
+	if (on && !client->tracks &&
+	    quota_take(&e->quota, client->account, QUOTA_TRACKERS, 1, client->admin))
+		return fail(CODE_OVERLOADED, OVERLOADED_MS, ret);
+	if (!on && client->tracks)
+		quota_release(&e->quota, client->account, QUOTA_TRACKERS, 1);
+	client->tracks = on;
+	*ret = (struct reply){ .type = REPLY_DONE };
+	return SUBMIT_REPLIED;
+}
+
 static enum submission submit_other(struct engine *e, struct mono now, struct client *client,
 				    const struct request *r, struct buf *scratch, struct reply *ret)
 {
@@ -382,9 +397,7 @@ static enum submission submit_other(struct engine *e, struct mono now, struct cl
 	case VERB_STATS:
 		return stats(e, now, scratch, ret);
 	case VERB_TRACK:
-		client->tracks = r->on;
-		*ret = (struct reply){ .type = REPLY_DONE };
-		return SUBMIT_REPLIED;
+		return track(e, client, r->on, ret);
 	case VERB_PING:
 		*ret = (struct reply){ .type = REPLY_TEXT, .text = SPAN_LITERAL("pong") };
 		return SUBMIT_REPLIED;

@@ -353,6 +353,32 @@ static void test_much_is_due_at_once(void **state)
 	end();
 }
 
+static enum code track(size_t client, bool on)
+{
+	world.asked_count = 0;
+	return submit(client, &(struct request){ .verb = VERB_TRACK, .on = on })->code;
+}
+
+/* Each of them costs a line for each drop. */
+static void test_so_many_track(void **state)
+{
+	size_t n = 3;
+
+	(void)state;
+	config.max_clients = 2 * CLIENTS;
+	assert_int_equal(engine_configure(world.engine, &config), 0);
+	while (join(n, 1000) && track(n, true) == CODE_OK)
+		n++;
+	assert_in_range(n, 500, 515);
+	assert_int_equal(track(n - 1, true), CODE_OK); /* it does already */
+	assert_int_equal(track(1, true), CODE_OK);
+	assert_int_equal(track(3, false), CODE_OK);
+	assert_int_equal(track(3, false), CODE_OK);
+	leave(4);
+	assert_int_equal(track(n, true), CODE_OK);
+	end();
+}
+
 /* By many on one connection, each is found, and ends when it should. */
 static void test_many_watches_of_a_client(void **state)
 {
@@ -391,6 +417,7 @@ int main(void)
 		cmocka_unit_test_setup(test_another_bound, setup),
 		cmocka_unit_test_setup(test_what_is_wanted_moves_too, setup),
 		cmocka_unit_test_setup(test_much_is_due_at_once, setup),
+		cmocka_unit_test_setup(test_so_many_track, setup),
 		cmocka_unit_test_setup(test_many_watches_of_a_client, setup),
 	};
 
