@@ -58,12 +58,19 @@ uint64_t hash_bytes(const struct hash_key *key, struct span data)
 	return fold(key, sum, data.len);
 }
 
-int map_init(struct map *m, size_t expected)
+static size_t size_for(size_t expected)
 {
 	size_t size = 16;
 
 	while (size < expected && size < SIZE_MAX / 4 / sizeof(struct map_node *))
 		size *= 2;
+	return size;
+}
+
+int map_init(struct map *m, size_t expected)
+{
+	size_t size = size_for(expected);
+
 	m->buckets = mem_calloc(size, sizeof(struct map_node *));
 	if (!m->buckets)
 		return -ENOMEM;
@@ -74,8 +81,26 @@ int map_init(struct map *m, size_t expected)
 
 void map_deinit(struct map *m)
 {
-	mem_free(m->buckets);
+	mem_free_plain(m->buckets); /* pages that were never touched need not be */
 	*m = (struct map){ 0 };
+}
+
+int map_resize(struct map *m, size_t expected, map_hash_fn *hash, const void *arg)
+{
+	struct map fresh;
+
+	if (size_for(expected) == m->mask + 1)
+		return 0;
+	if (map_init(&fresh, expected) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i <= m->mask; i++)
+		for (struct map_node *n = m->buckets[i], *next; n; n = next) {
+			next = n->next;
+			map_add(&fresh, hash(arg, n), n);
+		}
+	map_deinit(m);
+	*m = fresh;
+	return 0;
 }
 
 static struct map_node **find_link(struct map *m, uint64_t hash, struct map_node *node)

@@ -1,9 +1,9 @@
-/* Keyed hashing, and a hash map of intrusive nodes whose table is sized once.
+/* Keyed hashing, and a hash map of intrusive nodes whose table is sized by its owner.
  *
  * Keys come from clients, so the hash is keyed with a secret of this process: nobody can choose
- * keys that fall into one bucket. The map never grows: it is made for the number of entries that
- * its owner's memory bound admits, its pages become resident as they are touched, and no look-up
- * ever waits for a rehash.
+ * keys that fall into one bucket. The map never grows by itself: it is made for the number of
+ * entries that its owner's memory bound admits, its pages become resident as they are touched, and
+ * no look-up ever waits for a rehash.
  */
 #pragma once
 
@@ -36,6 +36,11 @@ struct map {
 /* Buckets: the power of two at or above `expected`. 0 or -ENOMEM. */
 int map_init(struct map *m, size_t expected);
 void map_deinit(struct map *m);
+
+/* Makes the table for another number, where that is another size. All nodes find new places: not
+ * what a request should wait for. 0, or -ENOMEM, and nothing is changed. */
+typedef uint64_t map_hash_fn(const void *arg, const struct map_node *node);
+int map_resize(struct map *m, size_t expected, map_hash_fn *hash, const void *arg);
 
 /* The chain in which all nodes of that hash are; the caller compares. */
 static inline struct map_node *map_chain(const struct map *m, uint64_t hash)

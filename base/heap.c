@@ -5,13 +5,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #define HEAP_ARITY 4
 #define HEAP_MIN_SIZE 64
 
 void heap_deinit(struct heap *h)
 {
-	mem_free(h->nodes);
+	mem_free_plain(h->nodes);
 	*h = (struct heap){ 0 };
 }
 
@@ -26,9 +27,12 @@ int heap_reserve(struct heap *h, size_t count)
 		return -ENOMEM;
 	while (size < count)
 		size *= 2;
-	nodes = mem_realloc(h->nodes, size * sizeof(struct heap_node *));
+	nodes = mem_alloc(size * sizeof(struct heap_node *));
 	if (!nodes)
 		return -ENOMEM;
+	if (h->count)
+		memcpy(nodes, h->nodes, h->count * sizeof(struct heap_node *));
+	mem_free_plain(h->nodes); /* there may be a million of them, and they tell nothing */
 	h->nodes = nodes;
 	h->size = size;
 	return 0;

@@ -76,8 +76,13 @@ void mem_free(void *ptr)
 {
 	if (!ptr)
 		return;
-	atomic_fetch_sub_explicit(&held, mem_footprint(ptr), memory_order_relaxed);
 	explicit_bzero(ptr, malloc_usable_size(ptr));
+	mem_free_plain(ptr);
+}
+
+void mem_free_plain(void *ptr)
+{
+	atomic_fetch_sub_explicit(&held, mem_footprint(ptr), memory_order_relaxed);
 	free(ptr);
 }
 

@@ -24,6 +24,9 @@ void *mem_realloc(void *ptr, size_t size) __attribute__((warn_unused_result));
 /* Wipes, then frees. NULL is accepted. */
 void mem_free(void *ptr);
 
+/* Frees without wiping: for what is large, touched in part, and holds nothing secret. */
+void mem_free_plain(void *ptr);
+
 /* What a block really occupies, the C library's own header included. */
 size_t mem_footprint(const void *ptr);
 

@@ -2,13 +2,14 @@
  * that tells whose a block is. In front of a large one stands its size. */
 #include "base/slab.h"
 
+#include "base/list.h"
 #include "base/mem.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define IS_POOLED false
@@ -23,23 +24,32 @@
 
 #define RUN_SIZE ((size_t)64 << 10)
 #define MAX_SPARE 8
+#define HOLES_STEP (RUN_SIZE / SLAB_HOLES)
 #define LARGE_HEADER sizeof(uint64_t)
 
 /* The header of a run; its blocks follow. */
 struct slab_run {
-	struct slab_run *next, **place; /* in its list: what points to it */
-	void *freed;			/* its first freed block, in which stands the next one */
+	struct slab_link open; /* in its class's list, or that of spare ones */
+	struct slab_link holey;
+	void *freed; /* its first freed block, in which stands the next one */
 	uint32_t block_size;
 	uint16_t capacity, used;
 	uint16_t touched; /* so many of its blocks were given once */
+	uint16_t holes;	  /* which list of holey ones it is in; 0: none */
 } __attribute__((aligned(SLAB_GRANULE)));
 
+/* Of the blocks of a run, which are free. */
+struct free_blocks {
+	uint64_t words[RUN_SIZE / SLAB_GRANULE / 64];
+};
+
+static_assert(sizeof(struct slab_run) + SLAB_MAX <= RUN_SIZE, "a run holds a block of any class");
 static_assert(RUN_SIZE / SLAB_GRANULE <= UINT16_MAX, "blocks are counted in 16 bits");
 static_assert(_Alignof(max_align_t) % SLAB_GRANULE == 0, "the C library's blocks are aligned so");
 
-static size_t round_up(size_t size)
+static size_t round_up(size_t size, size_t granule)
 {
-	return (size + SLAB_GRANULE - 1) / SLAB_GRANULE * SLAB_GRANULE;
+	return (size + granule - 1) / granule * granule;
 }
 
 static bool is_large(const void *block)
@@ -52,20 +62,49 @@ static struct slab_run *run_of(void *block)
 	return (void *)((char *)block - (uintptr_t)block % RUN_SIZE);
 }
 
-static void list_put(struct slab_run **list, struct slab_run *run)
+static void link_put(struct slab_link **list, struct slab_link *link)
 {
-	run->next = *list;
-	run->place = list;
-	if (run->next)
-		run->next->place = &run->next;
-	*list = run;
+	link->next = *list;
+	link->place = list;
+	if (link->next)
+		link->next->place = &link->next;
+	*list = link;
 }
 
-static void list_remove(struct slab_run *run)
+static void link_remove(struct slab_link *link)
 {
-	*run->place = run->next;
-	if (run->next)
-		run->next->place = run->place;
+	*link->place = link->next;
+	if (link->next)
+		link->next->place = link->place;
+}
+
+static size_t page_size(void)
+{
+	size_t size = (size_t)getpagesize();
+
+	return size < RUN_SIZE ? size : RUN_SIZE;
+}
+
+/* What is resident of a run of which so many blocks were given. */
+static size_t resident_of(const struct slab_run *run, size_t touched)
+{
+	size_t page = page_size();
+
+	return (sizeof(*run) + touched * run->block_size + page - 1) / page * page;
+}
+
+/* After it gave a block or got one back: the list that it belongs to. */
+static void file_by_holes(struct slab *s, struct slab_run *run)
+{
+	size_t holes = (size_t)(run->touched - run->used) * run->block_size / HOLES_STEP;
+
+	if (holes == run->holes)
+		return;
+	if (run->holes)
+		link_remove(&run->holey);
+	if (holes)
+		link_put(&s->holey[holes], &run->holey);
+	run->holes = (uint16_t)holes;
 }
 
 /* Of twice the size, what stands at a multiple of it, as near to the end as can be: the kernel
@@ -89,26 +128,39 @@ static struct slab_run *map_run(void)
 
 static struct slab_run *obtain_run(struct slab *s)
 {
-	struct slab_run *run = s->spare;
+	struct slab_run *run = s->spare ? container_of(s->spare, struct slab_run, open) : NULL;
 
 	if (run) {
-		list_remove(run);
+		link_remove(&run->open);
 		s->spare_count--;
 		return run;
 	}
 	run = map_run();
-	s->run_count += run != NULL;
+	if (run) {
+		s->run_count++;
+		s->resident += page_size();
+	}
 	return run;
 }
 
-/* Spare, or if there are enough of these, gone. The kernel may refuse to cut a mapping in two. */
+/* Spare, or if there are enough of these, gone. The kernel may refuse to cut a mapping in two. Of
+ * a spare one, only the page of the header stays resident. */
 static void retire_run(struct slab *s, struct slab_run *run)
 {
+	size_t page = page_size(), resident = resident_of(run, run->touched);
+
+	link_remove(&run->open);
+	if (run->holes)
+		link_remove(&run->holey);
 	if (s->spare_count >= MAX_SPARE && munmap(run, RUN_SIZE) == 0) {
 		s->run_count--;
+		s->resident -= resident;
 		return;
 	}
-	list_put(&s->spare, run);
+	if (resident > page) /* it can't fail: the range is ours, and not locked */
+		(void)madvise((char *)run + page, RUN_SIZE - page, MADV_DONTNEED);
+	s->resident -= resident - page;
+	link_put(&s->spare, &run->open);
 	s->spare_count++;
 }
 
@@ -116,17 +168,20 @@ void slab_deinit(struct slab *s)
 {
 	assert(s->run_count == s->spare_count);
 	while (s->spare) {
-		struct slab_run *run = s->spare;
+		struct slab_run *run = container_of(s->spare, struct slab_run, open);
 
-		list_remove(run);
+		link_remove(&run->open);
 		(void)munmap(run, RUN_SIZE); /* nothing else could be done with it */
 	}
 	*s = (struct slab){ 0 };
 }
 
-static struct slab_run **open_of(struct slab *s, size_t block_size)
+static struct slab_link **open_of(struct slab *s, size_t block_size)
 {
-	return &s->open[block_size / SLAB_GRANULE - 1];
+	if (block_size <= SLAB_FINE_MAX)
+		return &s->open[block_size / SLAB_GRANULE - 1];
+	return &s->open[SLAB_FINE_MAX / SLAB_GRANULE - 1 +
+			(block_size - SLAB_FINE_MAX) / SLAB_COARSE_GRANULE];
 }
 
 /* Opens a run for blocks of that size; NULL: no memory. */
@@ -140,63 +195,135 @@ static struct slab_run *open_run(struct slab *s, size_t block_size)
 		.block_size = (uint32_t)block_size,
 		.capacity = (uint16_t)((RUN_SIZE - sizeof(*run)) / block_size),
 	};
-	list_put(open_of(s, block_size), run);
+	link_put(open_of(s, block_size), &run->open);
 	return run;
 }
 
-static void *take_block(struct slab_run *run)
+static void *nth_block(struct slab_run *run, size_t n)
 {
-	void *block = run->freed;
+	return (char *)(run + 1) + n * run->block_size;
+}
 
+static void *touch_block(struct slab *s, struct slab_run *run)
+{
+	s->resident -= resident_of(run, run->touched);
+	s->resident += resident_of(run, run->touched + 1u);
+	return nth_block(run, run->touched++);
+}
+
+/* Of a class. NULL: no memory. */
+static void *take_block(struct slab *s, size_t block_size)
+{
+	struct slab_link *open = *open_of(s, block_size);
+	struct slab_run *run =
+	    open ? container_of(open, struct slab_run, open) : open_run(s, block_size);
+	void *block;
+
+	if (!run)
+		return NULL;
+	block = run->freed;
 	if (block)
 		memcpy(&run->freed, block, sizeof(run->freed));
 	else
-		block = (char *)(run + 1) + (size_t)run->touched++ * run->block_size;
+		block = touch_block(s, run);
 	if (++run->used == run->capacity)
-		list_remove(run);
+		link_remove(&run->open);
+	file_by_holes(s, run);
 	return block;
 }
 
-static void put_block(struct slab *s, struct slab_run *run, void *block)
+static void wipe_block(struct slab_run *run, void *block)
 {
 	assert(run->used);
 	explicit_bzero(block, run->block_size);
 	memcpy(block, &run->freed, sizeof(run->freed));
 	run->freed = block;
-	if (run->used-- == run->capacity)
-		list_put(open_of(s, run->block_size), run);
-	if (!run->used) {
-		list_remove(run);
-		retire_run(s, run);
-	}
+	run->used--;
 }
 
-static void *alloc_large(size_t size)
+static void put_block(struct slab *s, struct slab_run *run, void *block)
+{
+	if (run->used == run->capacity)
+		link_put(open_of(s, run->block_size), &run->open);
+	wipe_block(run, block);
+	if (run->used)
+		file_by_holes(s, run);
+	else
+		retire_run(s, run);
+}
+
+static struct slab_run *holeyest(const struct slab *s)
+{
+	for (size_t i = SLAB_HOLES - 1; i > 0; i--)
+		if (s->holey[i])
+			return container_of(s->holey[i], struct slab_run, holey);
+	return NULL;
+}
+
+static struct free_blocks free_blocks_of(struct slab_run *run)
+{
+	struct free_blocks ret = { 0 };
+	const char *first = nth_block(run, 0);
+
+	for (void *block = run->freed; block; memcpy(&block, block, sizeof(run->freed))) {
+		size_t n = (size_t)((char *)block - first) / run->block_size;
+
+		ret.words[n / 64] |= UINT64_C(1) << n % 64;
+	}
+	return ret;
+}
+
+bool slab_compact(struct slab *s, slab_move_fn *move, void *arg)
+{
+	struct slab_run *run = holeyest(s);
+	struct free_blocks free;
+	void *to = run;
+
+	if (!run)
+		return false;
+	free = free_blocks_of(run);
+	link_remove(&run->open); /* nothing is to be moved into itself */
+	for (size_t i = 0; i < run->touched && to; i++) {
+		if (free.words[i / 64] >> i % 64 & 1)
+			continue;
+		to = take_block(s, run->block_size);
+		if (!to)
+			break;
+		move(arg, nth_block(run, i), to);
+		wipe_block(run, nth_block(run, i));
+	}
+	link_put(open_of(s, run->block_size), &run->open);
+	if (run->used)
+		file_by_holes(s, run);
+	else
+		retire_run(s, run);
+	return to;
+}
+
+static void *alloc_large(struct slab *s, size_t size)
 {
 	uint64_t *header = size < SIZE_MAX / 2 ? mem_alloc(LARGE_HEADER + size) : NULL;
 
 	if (!header)
 		return NULL;
 	*header = size;
+	s->resident += slab_footprint(size);
 	return header + 1;
 }
 
 void *slab_alloc(struct slab *s, size_t size)
 {
 	size_t block_size = slab_footprint(size);
-	struct slab_run *run;
+	void *block;
 
 	if (!IS_POOLED || size > SLAB_MAX)
-		return alloc_large(size);
+		return alloc_large(s, size);
 	if (mem_charge(block_size) < 0)
 		return NULL;
-	run = *open_of(s, block_size);
-	if (!run)
-		run = open_run(s, block_size);
-	if (run)
-		return take_block(run);
-	mem_discharge(block_size);
-	return NULL;
+	block = take_block(s, block_size);
+	if (!block)
+		mem_discharge(block_size);
+	return block;
 }
 
 void slab_free(struct slab *s, void *block)
@@ -204,6 +331,7 @@ void slab_free(struct slab *s, void *block)
 	if (!block)
 		return;
 	if (is_large(block)) {
+		s->resident -= slab_footprint_of(block);
 		mem_free((char *)block - LARGE_HEADER);
 		return;
 	}
@@ -214,8 +342,10 @@ void slab_free(struct slab *s, void *block)
 size_t slab_footprint(size_t size)
 {
 	if (size > SLAB_MAX)
-		return round_up(size + LARGE_HEADER + sizeof(size_t));
-	return size ? round_up(size) : SLAB_GRANULE;
+		return round_up(size + LARGE_HEADER + sizeof(size_t), SLAB_GRANULE);
+	if (size > SLAB_FINE_MAX)
+		return round_up(size, SLAB_COARSE_GRANULE);
+	return size ? round_up(size, SLAB_GRANULE) : SLAB_GRANULE;
 }
 
 size_t slab_footprint_of(const void *block)

@@ -27,7 +27,7 @@ api_url = {url}
 rate_limit = 100000/1s
 request_timeout = 60s
 [cache]
-max_memory = 512M
+max_memory = {memory}
 default_wait = 60s
 [listen]
 max_clients = {clients}
@@ -180,14 +180,14 @@ class Bench:
     def sandbox(self):
         return self.keep(Sandbox(self.directory))
 
-    def daemon_command(self, url, path, clients=2000):
+    def daemon_command(self, url, path, clients=2000, memory="512M"):
         config = path.with_suffix(".conf")
-        config.write_text(DAEMON_CONFIG.format(url=url, clients=clients))
+        config.write_text(DAEMON_CONFIG.format(url=url, clients=clients, memory=memory))
         return [BUILD / "clerk-tokend", "--config", config, "--socket", path]
 
-    def daemon(self, sandbox, clients=2000, under=(), **options):
+    def daemon(self, sandbox, clients=2000, under=(), memory="512M", **options):
         path = self.new_socket("tokend")
-        command = [*under, *self.daemon_command(sandbox.url, path, clients)]
+        command = [*under, *self.daemon_command(sandbox.url, path, clients, memory)]
         return self.keep(SocketServer("clerk-tokend", command, path, "PING", self.directory,
                                       env=daemon_env(), **options))
 

@@ -1,16 +1,24 @@
 /* See cache.h. */
 #include "daemon/core/cache.h"
 
+#include "base/mem.h"
+#include "daemon/core/demand.h"
+#include "daemon/core/eviction.h"
+
 #include <assert.h>
 #include <errno.h>
 
-/* The table is made for the memory bound, once: chains of one or two with tokens of a KiB. */
+/* The table is made for the memory bound: chains of one or two with tokens of a KiB. */
 #define BYTES_PER_BUCKET 2048
-#define ID_AT 4 /* in the claims, behind " id=" */
+#define SLACK ((size_t)64 << 10) /* runs are used in part */
+#define TRIM_WORK 32		 /* evictions in one call */
+#define FREE_WORK 32768		 /* buckets passed in one call */
+#define FREE_ENTRY_WORK 64	 /* what freeing an entry costs, in buckets */
+#define FREE_PAGES_WORK 16	 /* bytes that go back to the kernel, likewise */
+#define COMPACTION_WORK 16	 /* what emptying a run costs, in evictions */
+#define ID_AT 4			 /* in the claims, behind " id=" */
 #define ID_LEN 16
 #define CLAIMS_ROOM (ID_AT + ID_LEN + 5 + FORMAT_U64_ROOM)
-#define EVICTION_SAMPLES 16
-#define EVICTIONS_PER_AGING 16
 #define EVICTION_TRIES 4
 #define CACHE_LINE 64
 #define PREFETCH_LINES 16 /* most of an entry with a usual token, of some 900 bytes */
@@ -18,30 +26,17 @@
 static_assert(offsetof(struct entry, bytes) <= 88, "there may be a million of them");
 
 int cache_init(struct cache *c, size_t max_bytes, const struct hash_key *hash_key,
-	       struct quota *quota, uint64_t seed)
+	       struct quota *quota)
 {
 	*c = (struct cache){
 		.hash_key = *hash_key,
-		.random = { seed },
 		.quota = quota,
 		.max_bytes = max_bytes,
 	};
-	return map_init(&c->map, max_bytes / BYTES_PER_BUCKET);
-}
-
-static void bury_one(void *arg, struct entry *e)
-{
-	cache_remove(arg, e);
-}
-
-void cache_deinit(struct cache *c)
-{
-	if (c->map.buckets)
-		cache_visit_all(c, bury_one, c);
-	cache_bury(c);
-	map_deinit(&c->map);
-	heap_deinit(&c->timers);
-	slab_deinit(&c->slab);
+	if (map_init(&c->map, max_bytes / BYTES_PER_BUCKET) < 0)
+		return -ENOMEM;
+	c->beside = mem_footprint(c->map.buckets);
+	return 0;
 }
 
 static uint64_t hash_session(const struct cache *c, struct span session)
@@ -114,59 +109,75 @@ struct entry *cache_find_text(const struct cache *c, struct span text, uint64_t 
 	return NULL;
 }
 
-/* How little an entry is worth: the higher, the sooner it goes. */
-static uint64_t dispensability(const struct cache *c, const struct entry *e)
+static bool evict_one(struct cache *c, const struct entry *keep)
 {
-	uint64_t over = quota_is_over_share(c->quota, e->account, QUOTA_CACHE_BYTES);
-	uint64_t rarity = UINT8_MAX - e->frequency;
+	struct entry *victim = eviction_choose(c, keep);
 
-	if (!e->token_len)
-		rarity = UINT8_MAX;
-	return over << 63 | rarity << 55 | ((UINT64_MAX >> 9) - (uint64_t)e->last_use.ms);
+	if (!victim)
+		return false;
+	c->evictions++;
+	cache_remove(c, victim);
+	return true;
 }
 
-static struct entry *find_victim(struct cache *c, const struct entry *keep)
+/* It is in no heap, and found no more. Returns by how much less is resident. */
+static size_t free_doomed(struct cache *c, struct entry *e)
 {
-	struct entry *victim = NULL, *oldest = NULL;
-	uint64_t worst = 0;
+	size_t size = slab_footprint_of(e), resident = c->slab.resident;
 
-	for (size_t i = 0; i < EVICTION_SAMPLES && c->timers.count; i++) {
-		size_t slot = (size_t)random_below(&c->random, (int64_t)c->timers.count);
-		struct entry *e = container_of(c->timers.nodes[slot], struct entry, timer);
-		uint64_t candidate = dispensability(c, e);
+	c->bytes -= size;
+	quota_release(c->quota, cache_account(c, e), QUOTA_CACHE_BYTES, size);
+	slab_free(&c->slab, e);
+	return resident - c->slab.resident;
+}
 
-		if (e->demand || e == keep)
-			continue;
-		if (!victim || candidate > worst) {
-			victim = e;
-			worst = candidate;
+static void free_some_doomed(struct cache *c)
+{
+	for (size_t work = 0; c->doomed_at <= c->doomed.mask; c->doomed_at++, work++)
+		for (struct map_node **chain = &c->doomed.buckets[c->doomed_at]; *chain;) {
+			struct entry *e = container_of(*chain, struct entry, chain);
+
+			if (work >= FREE_WORK)
+				return;
+			*chain = e->chain.next;
+			work += FREE_ENTRY_WORK + free_doomed(c, e) / FREE_PAGES_WORK;
 		}
-		e->frequency -= e->frequency / 4; /* being drawn is what ages it */
-		if (!oldest || e->last_use.ms < oldest->last_use.ms)
-			oldest = e;
-	}
-	/* Now and then down to nothing, lest what is used no more stays for ever. */
-	if (oldest && oldest->frequency && c->evictions % EVICTIONS_PER_AGING == 0)
-		oldest->frequency--;
-	return victim;
+	c->beside -= mem_footprint(c->doomed.buckets);
+	map_deinit(&c->doomed);
 }
 
-/* True if `size` bytes more fit, after what had to go has gone; `keep` (may be NULL) stays. */
-static bool make_room(struct cache *c, size_t size, const struct entry *keep)
+bool cache_make_room(struct cache *c, size_t size, const struct entry *keep)
 {
 	unsigned tries = EVICTION_TRIES;
 
-	while (c->bytes + size > c->max_bytes && tries) {
-		struct entry *victim = find_victim(c, keep);
+	while (c->doomed.buckets && c->bytes + c->beside + size > c->max_bytes)
+		free_some_doomed(c);
+	while (c->bytes + c->beside + size > c->max_bytes && tries)
+		tries -= !evict_one(c, keep);
+	return c->bytes + c->beside + size <= c->max_bytes;
+}
 
-		if (!victim) {
-			tries--;
-			continue;
-		}
-		c->evictions++;
-		cache_remove(c, victim);
-	}
-	return c->bytes + size <= c->max_bytes;
+void cache_charge(struct cache *c, struct account *account, size_t size)
+{
+	c->beside += size;
+	if (account)
+		quota_charge(c->quota, account, QUOTA_CACHE_BYTES, size);
+}
+
+void cache_discharge(struct cache *c, struct account *account, size_t size)
+{
+	c->beside -= size;
+	if (account)
+		quota_release(c->quota, account, QUOTA_CACHE_BYTES, size);
+}
+
+int cache_reserve(struct cache *c, struct heap *heap, size_t count)
+{
+	size_t before = mem_footprint(heap->nodes);
+	int result = heap_reserve(heap, count);
+
+	c->beside += mem_footprint(heap->nodes) - before;
+	return result;
 }
 
 /* A block and, by its real size, the room for it; `keep` (may be NULL) stays. */
@@ -174,20 +185,14 @@ static struct entry *new_block(struct cache *c, size_t size, const struct entry 
 {
 	struct entry *e = slab_alloc(&c->slab, size);
 
-	if (e && !make_room(c, slab_footprint_of(e), keep)) {
+	if (e && !cache_make_room(c, slab_footprint_of(e), keep)) {
 		slab_free(&c->slab, e);
 		return NULL;
 	}
 	return e;
 }
 
-void cache_limit(struct cache *c, size_t max_bytes)
-{
-	c->max_bytes = max_bytes;
-	(void)make_room(c, 0, NULL); /* what has a demand stays until it has none */
-}
-
-static struct account *account_of(const struct cache *c, const struct entry *e)
+struct account *cache_account(const struct cache *c, const struct entry *e)
 {
 	return c->quota->accounts[e->account];
 }
@@ -207,7 +212,7 @@ static void discharge(struct cache *c, struct entry *e)
 
 	c->bytes -= size;
 	c->tokens -= e->token_len != 0;
-	quota_release(c->quota, account_of(c, e), QUOTA_CACHE_BYTES, size);
+	quota_release(c->quota, cache_account(c, e), QUOTA_CACHE_BYTES, size);
 }
 
 static void bury_later(struct cache *c, struct entry *e)
@@ -280,14 +285,15 @@ struct entry *cache_obtain(struct cache *c, const struct key *key, struct accoun
 	if (e)
 		return e;
 	if (!make_room_in_session(c, key->session) ||
-	    heap_reserve(&c->timers, c->map.count + 1) < 0)
+	    cache_reserve(c, &c->timers, c->map.count + 1) < 0)
 		return NULL;
 	e = new_block(c, size, NULL);
 	if (!e)
 		return NULL;
 	*e = (struct entry){ .timer = HEAP_NODE(0),
 			     .expires_at = { INT64_MIN },
-			     .account = owner->index };
+			     .account = owner->index,
+			     .epoch = c->eviction.epoch };
 	write_key(e, key);
 	map_add(&c->map, hash_session(c, key->session), &e->chain);
 	charge(c, e, owner);
@@ -316,7 +322,7 @@ static struct entry *replace(struct cache *c, struct entry *old, size_t len)
 
 static void settle_accounts(struct cache *c, struct entry *old, struct entry *e)
 {
-	charge(c, e, account_of(c, old));
+	charge(c, e, cache_account(c, old));
 	discharge(c, old);
 	bury_later(c, old);
 }
@@ -370,7 +376,7 @@ struct entry *cache_hollow(struct cache *c, struct entry *old)
 	struct entry *e;
 
 	assert(!old->demand);
-	if (c->bytes + block_size(entry_key_text(old).len) > c->max_bytes)
+	if (c->bytes + c->beside + block_size(entry_key_text(old).len) > c->max_bytes)
 		return NULL;
 	e = replace(c, old, 0);
 	if (!e)
@@ -402,7 +408,7 @@ void cache_remove(struct cache *c, struct entry *e)
 	bury_later(c, e);
 }
 
-void cache_bury(struct cache *c)
+static void bury(struct cache *c)
 {
 	while (c->graveyard) {
 		struct entry *e = container_of(c->graveyard, struct entry, chain);
@@ -410,6 +416,120 @@ void cache_bury(struct cache *c)
 		c->graveyard = e->chain.next;
 		slab_free(&c->slab, e);
 	}
+}
+
+/* An entry moves to another block, and all that points to it follows. */
+static void relocate(void *arg, void *from, void *to)
+{
+	struct cache *c = arg;
+	struct entry *old = from, *e = to;
+
+	memcpy(e, old, slab_footprint_of(old));
+	map_replace(&c->map, hash_session(c, entry_session(e)), &old->chain, &e->chain);
+	if (e->timer.slot != HEAP_NOWHERE)
+		heap_replace(&c->timers, &old->timer, &e->timer);
+	if (e->demand)
+		e->demand->entry = e;
+}
+
+static bool is_over(const struct cache *c)
+{
+	return c->bytes + c->beside > c->max_bytes ||
+	       c->slab.resident + c->beside > c->max_bytes + SLACK;
+}
+
+/* Within the bound by what is resident, too, or a bounded amount of work nearer to it. */
+static void trim(struct cache *c)
+{
+	size_t work = 0;
+
+	c->is_behind = false;
+	while (is_over(c)) {
+		if (work >= TRIM_WORK) {
+			c->is_behind = true;
+			return;
+		}
+		if (slab_compact(&c->slab, relocate, c)) {
+			work += COMPACTION_WORK;
+			continue;
+		}
+		if (!evict_one(c, NULL))
+			return;
+		bury(c);
+		work++;
+	}
+}
+
+void cache_bury(struct cache *c)
+{
+	bury(c);
+	if (!c->doomed.buckets)
+		trim(c);
+}
+
+static uint64_t hash_node(const void *arg, const struct map_node *node)
+{
+	return hash_session(arg, entry_session(container_of(node, const struct entry, chain)));
+}
+
+void cache_limit(struct cache *c, size_t max_bytes)
+{
+	size_t before = mem_footprint(c->map.buckets);
+
+	/* Without memory for it the table is as good as before. */
+	(void)map_resize(&c->map, max_bytes / BYTES_PER_BUCKET, hash_node, c);
+	c->beside += mem_footprint(c->map.buckets) - before;
+	c->eviction.hand &= c->map.mask;
+	c->max_bytes = max_bytes;
+	c->is_behind = is_over(c);
+}
+
+/* Takes the table away with all that is in it, but what is wanted. 1 if that can't be. */
+static int doom(struct cache *c, const struct list *demands)
+{
+	struct map fresh;
+
+	if (c->doomed.buckets || map_init(&fresh, c->map.mask + 1) < 0)
+		return 1;
+	c->beside += mem_footprint(fresh.buckets);
+	c->doomed = c->map;
+	c->doomed_at = 0;
+	c->map = fresh;
+	list_for_each (it, demands) {
+		struct entry *e = container_of(it, struct demand, node)->entry;
+		uint64_t hash = hash_session(c, entry_session(e));
+
+		cache_empty(c, e);
+		map_remove(&c->doomed, hash, &e->chain);
+		map_add(&c->map, hash, &e->chain);
+	}
+	c->timers.count = 0; /* of those that stay, none has a deadline */
+	c->tokens = 0;
+	return 0;
+}
+
+static void forget(void *arg, struct entry *e)
+{
+	if (e->demand)
+		cache_empty(arg, e);
+	else
+		cache_remove(arg, e);
+}
+
+void cache_forget_all(struct cache *c, const struct list *demands)
+{
+	/* Without memory, or with the little that has come since the last time: at once. */
+	if (doom(c, demands))
+		cache_visit_all(c, forget, c);
+}
+
+void cache_work(struct cache *c)
+{
+	bury(c);
+	if (c->doomed.buckets)
+		free_some_doomed(c);
+	if (!c->doomed.buckets)
+		trim(c);
 }
 
 static void visit_chain(struct map_node *n, const struct span *session, cache_visit_fn *visit,
@@ -433,4 +553,21 @@ void cache_visit_all(struct cache *c, cache_visit_fn *visit, void *arg)
 {
 	for (size_t i = 0; i <= c->map.mask; i++)
 		visit_chain(c->map.buckets[i], NULL, visit, arg);
+}
+
+static void bury_one(void *arg, struct entry *e)
+{
+	cache_remove(arg, e);
+}
+
+void cache_deinit(struct cache *c)
+{
+	if (c->map.buckets)
+		cache_visit_all(c, bury_one, c);
+	bury(c);
+	while (c->doomed.buckets)
+		free_some_doomed(c);
+	map_deinit(&c->map);
+	heap_deinit(&c->timers);
+	slab_deinit(&c->slab);
 }

@@ -8,11 +8,14 @@
  * the chain is. Every entry that holds something has a deadline in `timers`: its renewal or the end
  * of its life.
  *
- * The sum of the blocks never passes `max_bytes`. To make room a few entries are drawn at random
- * and the one least worth goes: users over their share first, then those never used again, then
- * the longest unused. An entry with a demand (somebody waits for or watches it) stays.
+ * The sum of the blocks, of the tables that they are found by, and of what others hold because of
+ * them, never passes `max_bytes`; eviction.h says what goes to make room. Neither
+ * does what is resident, but for a constant: where holes would make it more, cache_bury() moves
+ * entries together, or evicts.
  *
  * What is removed is wiped and freed by cache_bury() only, when nothing borrows from it any more.
+ * What takes longer, forgetting all or keeping a smaller bound, is done by cache_work(), a bounded
+ * part in each call.
  */
 #pragma once
 
@@ -20,7 +23,6 @@
 #include "base/heap.h"
 #include "base/slab.h"
 #include "daemon/core/quota.h"
-#include "daemon/core/random.h"
 #include "daemon/core/rhythm.h"
 #include "proto/wire.h"
 
@@ -58,7 +60,15 @@ struct entry {
 	uint8_t failures;   /* of its renewal, in a row */
 	uint8_t claims_len; /* of what stands behind the JWT */
 	struct beat beat;   /* the rhythm of its uses */
+	uint8_t epoch;	    /* up to which its frequency has faded */
 	char bytes[];	    /* session, space, template, JWT, its claims */
+};
+
+/* See eviction.h. */
+struct eviction {
+	size_t hand;   /* a bucket of the map */
+	size_t chosen; /* in this epoch */
+	uint8_t epoch;
 };
 
 struct cache {
@@ -66,19 +76,37 @@ struct cache {
 	struct heap timers;
 	struct slab slab; /* the entries */
 	struct hash_key hash_key;
-	struct random random;
+	struct eviction eviction;
 	struct quota *quota;
 	struct map_node *graveyard;
-	size_t bytes, max_bytes;
-	size_t tokens; /* entries with a token */
+	struct map doomed; /* what cache_forget_all() took out, up to `doomed_at` freed */
+	size_t doomed_at;
+	bool is_behind;		 /* over a bound that was made smaller */
+	size_t bytes, max_bytes; /* the former of the entries' blocks */
+	size_t beside;		 /* bytes that count against the bound, too: cache_charge() */
+	size_t tokens;		 /* entries with a token */
 	uint64_t evictions;
 };
 
 int cache_init(struct cache *c, size_t max_bytes, const struct hash_key *hash_key,
-	       struct quota *quota, uint64_t seed);
+	       struct quota *quota);
 
-/* Another bound; what is beyond it goes. */
+/* Another bound; what is beyond it goes, by cache_work(). All entries find new places in the table
+ * where that makes it another size. */
 void cache_limit(struct cache *c, size_t max_bytes);
+
+/* What others hold because of the cache, those who wait for and watch entries above all, counts
+ * against its bound, and against a user (NULL: nobody's). cache_make_room() is true if so many
+ * bytes more fit, after what had to go has gone; `keep` (may be NULL) stays. */
+bool cache_make_room(struct cache *c, size_t size, const struct entry *keep);
+void cache_charge(struct cache *c, struct account *account, size_t size);
+void cache_discharge(struct cache *c, struct account *account, size_t size);
+
+/* heap_reserve(), counted. */
+int cache_reserve(struct cache *c, struct heap *heap, size_t count);
+
+/* Whom an entry is charged to. */
+struct account *cache_account(const struct cache *c, const struct entry *e);
 
 /* Frees all entries; no demand may be left. */
 void cache_deinit(struct cache *c);
@@ -165,8 +193,22 @@ void cache_arm(struct cache *c, struct entry *e, struct mono at);
 /* Takes it out of the cache, to be buried later. Its demand must have been detached. */
 void cache_remove(struct cache *c, struct entry *e);
 
-/* Wipes and frees what was removed. */
+/* Wipes and frees what was removed, and sees to it that what is resident stays within the bound.
+ * Entries may move: nothing may point to one. */
 void cache_bury(struct cache *c);
+
+/* Forgets all entries; those that somebody wants, `demands` by struct demand.node, are emptied and
+ * stay. They are found no more at once, and freed by cache_work(). */
+void cache_forget_all(struct cache *c, const struct list *demands);
+
+/* True while there is work that waits; a part of it. As for cache_bury(), nothing may point to an
+ * entry. */
+static inline bool cache_has_work(const struct cache *c)
+{
+	return c->doomed.buckets || c->is_behind;
+}
+
+void cache_work(struct cache *c);
 
 /* Called for each entry that matches; may remove that entry, no other. */
 typedef void cache_visit_fn(void *arg, struct entry *e);

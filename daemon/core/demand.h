@@ -24,6 +24,7 @@ enum flight_state {
 
 struct demand {
 	struct entry *entry;
+	struct list node;     /* engine.wanted */
 	struct list waiters;  /* struct waiter.node */
 	struct list watchers; /* struct watch.node */
 
@@ -53,23 +54,26 @@ struct waiter {
 	struct heap_node timer;
 	struct demand *demand; /* NULL: answered */
 	struct account *account;
-	struct watch *watch; /* the WATCH that this is the first answer of */
-	void *cookie;	     /* the caller's */
+	struct watch *watch;	/* the WATCH that this is the first answer of */
+	struct list watch_node; /* watch->waiters */
+	void *cookie;		/* the caller's */
 	int64_t min_ttl_ms;
 	struct reply reply;
 };
 
 /* A key that a client watches. */
 struct watch {
+	struct map_node chain;	/* engine.watches */
 	struct list node;	/* demand->watchers */
 	struct list owner_node; /* client->watches */
 	struct list effect_node;
 	struct demand *demand; /* NULL: gone */
 	struct client *client;
-	enum code gone;	  /* why it can't be renewed any more */
-	unsigned awaited; /* waiters whose answer may establish it */
-	bool established; /* a first answer was given */
-	uint64_t seen_id; /* of the token that was told last */
-	struct key key;	  /* points into `names` */
+	enum code gone;	     /* why it can't be renewed any more */
+	struct list waiters; /* struct waiter.watch_node: whose answer may establish it */
+	bool established;    /* a first answer was given */
+	uint64_t seen_id;    /* of the token that was told last */
+	size_t pinned;	     /* bytes of its entry that are charged to its client */
+	struct key key;	     /* points into `names` */
 	char names[];
 };

@@ -18,7 +18,7 @@ void drop_note(struct engine *e, struct span session, struct span template)
 struct drop {
 	struct engine *engine;
 	struct mono now;
-	const struct request *request; /* NULL: everything */
+	const struct request *request;
 	uint64_t dropped;
 };
 
@@ -28,7 +28,7 @@ static void drop_entry(void *arg, struct entry *entry)
 	struct engine *e = drop->engine;
 	struct demand *d = entry->demand;
 
-	if (drop->request && !drop->request->all_templates &&
+	if (!drop->request->all_templates &&
 	    !span_equal(entry_template(entry), drop->request->template))
 		return;
 	drop->dropped += entry->token_len != 0;
@@ -54,11 +54,17 @@ uint64_t drop_session(struct engine *e, struct mono now, const struct request *r
 
 uint64_t drop_all(struct engine *e, struct mono now)
 {
-	struct drop drop = { .engine = e, .now = now };
+	uint64_t dropped = e->cache.tokens;
 
 	e->stats.flushes++;
-	cache_visit_all(&e->cache, drop_entry, &drop);
+	cache_forget_all(&e->cache, &e->wanted);
+	list_for_each_safe (it, &e->wanted) {
+		struct demand *d = container_of(it, struct demand, node);
+
+		flight_restart(e, now, d);
+		demand_release(e, d);
+	}
 	drop_note(e, SPAN_LITERAL(WIRE_ANY), SPAN_LITERAL(WIRE_ANY));
 	flight_dispatch(e, now);
-	return drop.dropped;
+	return dropped;
 }

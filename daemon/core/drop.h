@@ -10,6 +10,9 @@
 
 /* What a DROP names; how many tokens there were. */
 uint64_t drop_session(struct engine *e, struct mono now, const struct request *request);
+
+/* Everything. However much, it takes no longer than for the keys that somebody wants now: the rest
+ * is freed by and by. */
 uint64_t drop_all(struct engine *e, struct mono now);
 
 /* EFFECT_DROPPED, with WIRE_ANY for all. */

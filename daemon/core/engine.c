@@ -11,6 +11,10 @@
 
 #define MAX_WAITERS 16384
 #define MAX_WATCHES 65536
+#define MAX_TRACKERS 1024 /* a drop is a line to each of them */
+#define WATCH_BUCKETS 4096
+#define TICK_MAX 256	  /* entries that a tick looks at; the next one comes at once */
+#define PINNED_PARTS 2	  /* of the memory, watches keep one at most */
 #define REFUSAL_GUARD_S 5 /* not= renews a key at most once in this time */
 #define OVERLOADED_MS 1000
 #define SHUTTING_DOWN_MS 2000
@@ -26,6 +30,8 @@ int engine_configure(struct engine *e, const struct engine_config *config)
 	e->quota.max[QUOTA_CONNECTIONS] = config->max_clients;
 	e->quota.max[QUOTA_WAITERS] = MAX_WAITERS;
 	e->quota.max[QUOTA_WATCHES] = MAX_WATCHES;
+	e->quota.max[QUOTA_TRACKERS] = MAX_TRACKERS;
+	e->quota.max[QUOTA_PINNED_BYTES] = config->max_memory / PINNED_PARTS;
 	cache_limit(&e->cache, config->max_memory);
 	return 0;
 }
@@ -37,12 +43,13 @@ static int init(struct engine *e, const struct engine_config *config,
 	e->wake_at = MONO_NEVER;
 	e->answered_at.ms = INT64_MIN;
 	e->room = MAX_RUNNING;
+	list_init(&e->wanted);
 	list_init(&e->callers);
 	list_init(&e->answered);
 	list_init(&e->flights);
 	list_init(&e->pushes);
-	if (quota_init(&e->quota) < 0 ||
-	    cache_init(&e->cache, config->max_memory, hash_key, &e->quota, ~seed) < 0 ||
+	if (quota_init(&e->quota) < 0 || map_init(&e->watches, WATCH_BUCKETS) < 0 ||
+	    cache_init(&e->cache, config->max_memory, hash_key, &e->quota) < 0 ||
 	    limiter_init(&e->limiter, config->budget, config->budget_window_ms) < 0)
 		return -ENOMEM;
 	return engine_configure(e, config);
@@ -66,20 +73,24 @@ int engine_new(const struct engine_config *config, const struct hash_key *hash_k
 }
 
 /* Clients have gone, so a demand has no waiter and no watcher left. */
-static void free_demand(void *arg, struct entry *entry)
+static void free_demands(struct engine *e)
 {
-	(void)arg;
-	mem_free(entry->demand);
-	entry->demand = NULL;
+	list_for_each_safe (it, &e->wanted) {
+		struct demand *d = container_of(it, struct demand, node);
+
+		cache_discharge(&e->cache, cache_account(&e->cache, d->entry), mem_footprint(d));
+		d->entry->demand = NULL;
+		mem_free(d);
+	}
 }
 
 void engine_free(struct engine *e)
 {
 	if (!e)
 		return;
-	if (e->cache.map.buckets)
-		cache_visit_all(&e->cache, free_demand, NULL);
+	free_demands(e);
 	cache_deinit(&e->cache);
+	map_deinit(&e->watches);
 	limiter_deinit(&e->limiter);
 	heap_deinit(&e->timers);
 	heap_deinit(&e->renewals);
@@ -109,6 +120,7 @@ void engine_client_deinit(struct engine *e, struct client *client)
 {
 	list_for_each_safe (it, &client->watches)
 		engine_watch_end(e, container_of(it, struct watch, owner_node));
+	quota_release(&e->quota, client->account, QUOTA_TRACKERS, client->tracks);
 	quota_release(&e->quota, client->account, QUOTA_CONNECTIONS, 1);
 	client->account = NULL;
 }
@@ -304,7 +316,7 @@ static enum submission watch(struct engine *e, struct mono now, struct client *c
 {
 	enum submission submission = get(e, now, client, g, ret_reply, ret_waiter);
 	struct entry *entry = cache_find(&e->cache, &g->key);
-	struct watch *w = watch_find(client, &g->key);
+	struct watch *w = watch_find(e, client, &g->key);
 	struct demand *d;
 
 	if (submission == SUBMIT_REPLIED && ret_reply->type != REPLY_TOKEN)
@@ -330,7 +342,7 @@ static enum submission watch(struct engine *e, struct mono now, struct client *c
 static enum submission unwatch(struct engine *e, struct client *client, const struct key *key,
 			       struct reply *ret)
 {
-	struct watch *w = watch_find(client, key);
+	struct watch *w = watch_find(e, client, key);
 
 	if (w)
 		engine_watch_end(e, w);
@@ -345,6 +357,18 @@ static enum submission stats(struct engine *e, struct mono now, struct buf *scra
 	if (stats_write(e, now, scratch) < 0)
 		return fail(CODE_OVERLOADED, OVERLOADED_MS, ret);
 	*ret = (struct reply){ .type = REPLY_TEXT, .text = buf_span(scratch) };
+	return SUBMIT_REPLIED;
+}
+
+static enum submission track(struct engine *e, struct client *client, bool on, struct reply *ret)
+{
+	if (on && !client->tracks &&
+	    quota_take(&e->quota, client->account, QUOTA_TRACKERS, 1, client->admin))
+		return fail(CODE_OVERLOADED, OVERLOADED_MS, ret);
+	if (!on && client->tracks)
+		quota_release(&e->quota, client->account, QUOTA_TRACKERS, 1);
+	client->tracks = on;
+	*ret = (struct reply){ .type = REPLY_DONE };
 	return SUBMIT_REPLIED;
 }
 
@@ -367,9 +391,7 @@ static enum submission submit_other(struct engine *e, struct mono now, struct cl
 	case VERB_STATS:
 		return stats(e, now, scratch, ret);
 	case VERB_TRACK:
-		client->tracks = r->on;
-		*ret = (struct reply){ .type = REPLY_DONE };
-		return SUBMIT_REPLIED;
+		return track(e, client, r->on, ret);
 	case VERB_PING:
 		*ret = (struct reply){ .type = REPLY_TEXT, .text = SPAN_LITERAL("pong") };
 		return SUBMIT_REPLIED;
@@ -425,7 +447,11 @@ void engine_tick(struct engine *e, struct mono now)
 {
 	struct heap_node *first;
 
-	while ((first = heap_first(&e->cache.timers)) && mono_is_due(first->at, now))
+	if (cache_has_work(&e->cache))
+		cache_work(&e->cache);
+	for (size_t i = 0;
+	     i < TICK_MAX && (first = heap_first(&e->cache.timers)) && mono_is_due(first->at, now);
+	     i++)
 		flight_entry_due(e, now, container_of(first, struct entry, timer));
 	while ((first = heap_first(&e->timers)) && mono_is_due(first->at, now)) {
 		if (first->tag == TIMER_WAITER)
@@ -440,7 +466,7 @@ struct mono engine_next_deadline(struct engine *e)
 {
 	struct heap_node *entry = heap_first(&e->cache.timers);
 	struct heap_node *other = heap_first(&e->timers);
-	struct mono at = e->wake_at;
+	struct mono at = cache_has_work(&e->cache) ? (struct mono){ INT64_MIN } : e->wake_at;
 
 	if (entry)
 		at = mono_min(at, entry->at);

@@ -67,7 +67,8 @@ int engine_new(const struct engine_config *config, const struct hash_key *hash_k
 /* All clients must have gone; fetches under way are forgotten. */
 void engine_free(struct engine *e);
 
-/* Takes on other values. What the cache holds beyond a smaller bound goes. 0 or -ENOMEM. */
+/* Takes on other values. What the cache holds beyond a smaller bound goes by and by, with each
+ * tick. 0 or -ENOMEM. */
 int engine_configure(struct engine *e, const struct engine_config *config);
 
 /* From now on Clerk is asked no more: what can't be answered from memory is `shutting_down`.
@@ -118,7 +119,7 @@ void engine_fetched(struct engine *e, struct mono now, struct demand *flight,
 bool engine_note_clock(struct engine *e, struct wall now, const struct outcome *outcome,
 		       struct skew *ret_skew);
 
-/* Does what is due. Effects. */
+/* Does what is due, or, of much, a part: then the next one is due at once. Effects. */
 void engine_tick(struct engine *e, struct mono now);
 
 /* When engine_tick() is to be called next; MONO_NEVER if nothing is due. */

@@ -28,12 +28,15 @@ struct demand *demand_obtain(struct engine *e, struct entry *entry)
 
 	if (d)
 		return d;
-	if (heap_reserve(&e->timers, e->waiters + e->demands + 1) < 0 ||
-	    heap_reserve(&e->renewals, e->demands + 1) < 0)
+	if (cache_reserve(&e->cache, &e->timers, e->waiters + e->demands + 1) < 0 ||
+	    cache_reserve(&e->cache, &e->renewals, e->demands + 1) < 0)
 		return NULL;
 	d = mem_zalloc(sizeof(*d));
-	if (!d)
+	if (!d || !cache_make_room(&e->cache, mem_footprint(d), entry)) {
+		mem_free(d);
 		return NULL;
+	}
+	cache_charge(&e->cache, cache_account(&e->cache, entry), mem_footprint(d));
 	d->entry = entry;
 	d->timer = HEAP_NODE(TIMER_DEMAND);
 	list_init(&d->waiters);
@@ -41,6 +44,7 @@ struct demand *demand_obtain(struct engine *e, struct entry *entry)
 	list_init(&d->queue_node);
 	list_init(&d->effect_node);
 	entry->demand = d;
+	list_append(&e->wanted, &d->node);
 	e->demands++;
 	return d;
 }
@@ -67,8 +71,10 @@ void demand_release(struct engine *e, struct demand *d)
 		withdraw(e, d);
 	if (d->state != FLIGHT_IDLE || !list_is_empty(&d->waiters) || !list_is_empty(&d->watchers))
 		return;
+	cache_discharge(&e->cache, cache_account(&e->cache, entry), mem_footprint(d));
 	entry->demand = NULL;
 	d->entry = NULL;
+	list_unlink(&d->node);
 	e->demands--;
 	if (entry_is_empty(entry) && entry->timer.slot == HEAP_NOWHERE)
 		cache_remove(&e->cache, entry);
@@ -466,35 +472,26 @@ void flight_refuse_hopeless(struct engine *e, struct mono now)
 	}
 }
 
-struct fail_all {
-	struct engine *engine;
-	struct mono now;
-	const struct reply *reply;
-	bool running_too;
-};
-
-static void fail_demand(void *arg, struct entry *entry)
+static void fail(struct engine *e, struct mono now, struct demand *d, const struct reply *reply)
 {
-	struct fail_all *all = arg;
-	struct demand *d = entry->demand;
-
-	if (!d || (d->state == FLIGHT_RUNNING && !all->running_too))
-		return;
 	if (d->state == FLIGHT_QUEUED)
-		queue_remove(all->engine, d);
+		queue_remove(e, d);
 	if (d->state == FLIGHT_RETRY) {
-		heap_remove(&all->engine->timers, &d->timer);
+		heap_remove(&e->timers, &d->timer);
 		d->state = FLIGHT_IDLE;
 	}
-	waiters_fail(all->engine, all->now, d, all->reply);
-	demand_release(all->engine, d);
+	waiters_fail(e, now, d, reply);
+	demand_release(e, d);
 }
 
 void flight_fail_all(struct engine *e, struct mono now, const struct reply *reply, bool running_too)
 {
-	struct fail_all all = { e, now, reply, running_too };
+	list_for_each_safe (it, &e->wanted) {
+		struct demand *d = container_of(it, struct demand, node);
 
-	cache_visit_all(&e->cache, fail_demand, &all);
+		if (d->state != FLIGHT_RUNNING || running_too)
+			fail(e, now, d, reply);
+	}
 }
 
 /* True if the breaker lets one through; else callers are told. */

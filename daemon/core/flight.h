@@ -3,7 +3,7 @@
 
 #include "daemon/core/state.h"
 
-/* The entry's demand, made if there is none; NULL: no memory. */
+/* The entry's demand, made if there is none; NULL: no memory, or no room. */
 struct demand *demand_obtain(struct engine *e, struct entry *entry);
 
 /* Frees it if nobody wants the key any more, and the entry too if it holds nothing. A fetch that

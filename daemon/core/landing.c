@@ -224,6 +224,7 @@ static void landed(struct engine *e, struct mono now, struct demand *d, const st
 	}
 	view = entry_view(entry, now, SOURCE_CLERK);
 	answer_waiters(e, d, &view);
+	watches_pin(e, d);
 	watches_tell(e, d);
 	demand_release(e, d);
 }

@@ -19,8 +19,10 @@ enum quota_kind {
 	QUOTA_CONNECTIONS,
 	QUOTA_WAITERS, /* requests that wait for Clerk */
 	QUOTA_WATCHES,
-	QUOTA_CACHE_BYTES, /* charged without a limit of its own: over its share, a user's entries
-			      are evicted first */
+	QUOTA_TRACKERS,	    /* connections that are told of each drop */
+	QUOTA_PINNED_BYTES, /* of entries that stay because they are watched */
+	QUOTA_CACHE_BYTES,  /* charged without a limit of its own: over its share, a user's entries
+			       are evicted first */
 	QUOTA_KINDS,
 };
 

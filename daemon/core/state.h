@@ -37,11 +37,13 @@ struct engine {
 	size_t queued;	      /* fetches of callers in all accounts */
 	size_t running;	      /* requests under way */
 	size_t unanswered;    /* of them at most so many were sent since Clerk last answered */
-	size_t room;	      /* how many may be under way: what waits for a connection
-				    waits in our queues, where it has a place and a deadline */
+	size_t room;	      /* how many may be under way: what waits for a connection waits in our
+				 queues, where it has a place and a deadline */
 	struct mono answered_at;
 	struct demand *probe; /* that the breaker waits for, or NULL */
-	size_t demands;	      /* flights and watches in all: what the heaps must have room for */
+	struct list wanted;   /* struct demand.node: all */
+	size_t demands;	      /* how many: what the heaps must have room for */
+	struct map watches;   /* by client and session */
 	size_t waiters;
 	struct mono wake_at; /* when the queues can move */
 	struct latency latency;
@@ -67,7 +69,8 @@ struct watch *watch_new(struct engine *e, struct client *client, struct demand *
 void watch_free(struct engine *e, struct watch *w);
 
 /* The client's watch of that key, or NULL. */
-struct watch *watch_find(const struct client *client, const struct key *key);
+struct watch *watch_find(const struct engine *e, const struct client *client,
+			 const struct key *key);
 
 /* That waiter's answer decides about the watch, if no other's has. */
 void watch_await(struct watch *w, struct waiter *waiter);
@@ -79,3 +82,6 @@ void watch_establish(struct watch *w);
 /* To all watches of a demand: there is another token; there will be none. */
 void watches_tell(struct engine *e, struct demand *d);
 void watches_gone(struct engine *e, struct demand *d, enum code code);
+
+/* The entry has another size: who can't keep that is told that the watch has ended. */
+void watches_pin(struct engine *e, struct demand *d);

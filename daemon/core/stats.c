@@ -75,6 +75,7 @@ int stats_write(struct engine *e, struct mono now, struct buf *to)
 		{ "tokens", e->cache.tokens },
 		{ "cache_bytes", e->cache.bytes },
 		{ "cache_max_bytes", e->cache.max_bytes },
+		{ "memory_bytes", e->cache.slab.resident + e->cache.beside },
 		{ "clients", e->quota.held[QUOTA_CONNECTIONS] },
 		{ "watches", e->quota.held[QUOTA_WATCHES] },
 		{ "waiting", e->waiters },

@@ -10,15 +10,18 @@ struct waiter *waiter_new(struct engine *e, struct client *client, struct demand
 {
 	struct waiter *w;
 
-	if (heap_reserve(&e->timers, e->waiters + e->demands + 1) < 0 ||
+	if (cache_reserve(&e->cache, &e->timers, e->waiters + e->demands + 1) < 0 ||
 	    quota_take(&e->quota, client->account, QUOTA_WAITERS, 1, client->admin))
 		return NULL;
 	w = mem_zalloc(sizeof(*w));
-	if (!w) {
+	if (!w || !cache_make_room(&e->cache, mem_footprint(w), NULL)) {
+		mem_free(w);
 		quota_release(&e->quota, client->account, QUOTA_WAITERS, 1);
 		return NULL;
 	}
+	cache_charge(&e->cache, client->account, mem_footprint(w));
 	w->timer = HEAP_NODE(TIMER_WAITER);
+	list_init(&w->watch_node);
 	w->demand = d;
 	w->account = client->account;
 	w->min_ttl_ms = min_ttl_ms;
@@ -33,6 +36,7 @@ void waiter_free(struct engine *e, struct waiter *w)
 	list_unlink(&w->node);
 	heap_remove(&e->timers, &w->timer);
 	e->waiters--;
+	cache_discharge(&e->cache, w->account, mem_footprint(w));
 	quota_release(&e->quota, w->account, QUOTA_WAITERS, 1);
 	mem_free(w);
 }

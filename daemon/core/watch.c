@@ -1,12 +1,37 @@
 /* Watches: who is told of each renewal of a key.
  *
  * A watch holds no text that waits: it is marked as having news, and its client reads the latest
- * token when it has room, so that a slow reader costs nothing.
+ * token when it has room, so that a slow reader costs nothing. What it keeps in the cache is
+ * charged to its client, by the size of the token that is there now.
  */
 #include "base/mem.h"
 #include "daemon/core/flight.h"
 #include "daemon/core/queue.h"
 #include "daemon/core/waiter.h"
+
+static uint64_t hash_watch(const struct engine *e, const struct client *client, struct span session)
+{
+	/* whose client it is cannot be chosen, nor what the session is hashed to */
+	return hash_bytes(&e->cache.hash_key, session) + (uintptr_t)client / sizeof(*client);
+}
+
+static void unpin(struct engine *e, struct watch *w)
+{
+	quota_release(&e->quota, w->client->account, QUOTA_PINNED_BYTES, w->pinned);
+	w->pinned = 0;
+}
+
+/* False if the client's watches would keep more than its part. */
+static bool pin(struct engine *e, struct watch *w)
+{
+	size_t size = slab_footprint_of(w->demand->entry);
+
+	unpin(e, w);
+	if (quota_take(&e->quota, w->client->account, QUOTA_PINNED_BYTES, size, w->client->admin))
+		return false;
+	w->pinned = size;
+	return true;
+}
 
 struct watch *watch_new(struct engine *e, struct client *client, struct demand *d)
 {
@@ -28,27 +53,39 @@ struct watch *watch_new(struct engine *e, struct client *client, struct demand *
 	w->client = client;
 	w->demand = d;
 	list_init(&w->effect_node);
+	list_init(&w->waiters);
+	map_add(&e->watches, hash_watch(e, client, w->key.session), &w->chain);
 	list_append(&d->watchers, &w->node);
 	list_append(&client->watches, &w->owner_node);
+	cache_charge(&e->cache, client->account, mem_footprint(w));
+	if (!cache_make_room(&e->cache, 0, NULL) || !pin(e, w)) {
+		watch_free(e, w);
+		return NULL;
+	}
 	queue_reorder(e, d);
 	return w;
 }
 
 void watch_free(struct engine *e, struct watch *w)
 {
+	map_remove(&e->watches, hash_watch(e, w->client, w->key.session), &w->chain);
 	list_unlink(&w->node);
 	list_unlink(&w->owner_node);
 	list_unlink(&w->effect_node);
+	unpin(e, w);
+	cache_discharge(&e->cache, w->client->account, mem_footprint(w));
 	quota_release(&e->quota, w->client->account, QUOTA_WATCHES, 1);
 	mem_free(w);
 }
 
-struct watch *watch_find(const struct client *client, const struct key *key)
+struct watch *watch_find(const struct engine *e, const struct client *client, const struct key *key)
 {
-	list_for_each (it, &client->watches) {
-		struct watch *w = container_of(it, struct watch, owner_node);
+	struct map_node *n = map_chain(&e->watches, hash_watch(e, client, key->session));
 
-		if (!w->gone && span_equal(w->key.session, key->session) &&
+	for (; n; n = n->next) {
+		struct watch *w = container_of(n, struct watch, chain);
+
+		if (w->client == client && !w->gone && span_equal(w->key.session, key->session) &&
 		    span_equal(w->key.template, key->template) &&
 		    w->key.expires_in_s == key->expires_in_s)
 			return w;
@@ -65,7 +102,7 @@ void watch_establish(struct watch *w)
 void watch_await(struct watch *w, struct waiter *waiter)
 {
 	waiter->watch = w;
-	w->awaited++;
+	list_append(&w->waiters, &waiter->watch_node);
 }
 
 void watch_answered(struct engine *e, struct waiter *waiter, bool with_token)
@@ -75,10 +112,10 @@ void watch_answered(struct engine *e, struct waiter *waiter, bool with_token)
 	waiter->watch = NULL;
 	if (!w)
 		return;
-	w->awaited--;
+	list_unlink(&waiter->watch_node);
 	if (with_token)
 		watch_establish(w);
-	else if (!w->established && w->awaited == 0)
+	else if (!w->established && list_is_empty(&w->waiters))
 		watch_free(e, w);
 }
 
@@ -98,15 +135,28 @@ void watches_tell(struct engine *e, struct demand *d)
 	}
 }
 
+static void gone(struct engine *e, struct watch *w, enum code code)
+{
+	unpin(e, w);
+	list_unlink(&w->node);
+	w->demand = NULL;
+	w->gone = code;
+	tell(e, w);
+}
+
 void watches_gone(struct engine *e, struct demand *d, enum code code)
+{
+	list_for_each_safe (it, &d->watchers)
+		gone(e, container_of(it, struct watch, node), code);
+}
+
+void watches_pin(struct engine *e, struct demand *d)
 {
 	list_for_each_safe (it, &d->watchers) {
 		struct watch *w = container_of(it, struct watch, node);
 
-		list_unlink(&w->node);
-		w->demand = NULL;
-		w->gone = code;
-		tell(e, w);
+		if (!pin(e, w))
+			gone(e, w, CODE_OVERLOADED);
 	}
 }
 
@@ -134,13 +184,10 @@ void engine_watch_end(struct engine *e, struct watch *w)
 {
 	struct demand *d = w->demand;
 
-	if (w->awaited) /* a WATCH that waits is a GET from now on */
-		list_for_each (it, &d->waiters) {
-			struct waiter *waiter = container_of(it, struct waiter, node);
-
-			if (waiter->watch == w)
-				waiter->watch = NULL;
-		}
+	list_for_each_safe (it, &w->waiters) { /* a WATCH that waits is a GET from now on */
+		container_of(it, struct waiter, watch_node)->watch = NULL;
+		list_unlink(it);
+	}
 	watch_free(e, w);
 	if (!d)
 		return;

@@ -19,7 +19,9 @@ ROOMS = [
     (r"daemon/(app|main)\.[ch]", [r"daemon/.*", r"proto/.*", r"base/.*"]),
     # A stand-in for somebody else's server shares nothing with the daemon.
     (r"tests/sandbox/.*", [r"tests/sandbox/.*"]),
-    # The scale simulator drives the real core; what measures the daemon knows its socket only.
+    # The scale simulator and bench/core drive the real core; what measures the daemon knows its socket
+    # only.
+    (r"bench/core/.*", [r"daemon/core/.*", r"proto/.*", r"base/.*"]),
     (r"bench/scale/.*", [r"bench/.*", r"daemon/core/.*", r"proto/.*", r"base/.*"]),
     (r"bench/.*", [r"bench/.*"]),
     (r"examples/.*", [r"clerktoken\.h", r"client/clerktoken\.h"]),

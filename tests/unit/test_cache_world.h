@@ -4,7 +4,7 @@
 #include "tests/unit/unit.h"
 
 #include "base/mem.h"
-#include "daemon/core/cache.h"
+#include "daemon/core/demand.h"
 
 #include <stdio.h>
 
@@ -21,8 +21,8 @@ struct world {
 };
 
 static char token_bytes[TOKEN_MAX];
-static char somebody;
-#define WANTED ((struct demand *)(void *)&somebody)
+static struct demand somebody;
+#define WANTED (&somebody)
 
 static inline void fill_random(struct unit_random *random, void *to, size_t size)
 {
@@ -40,7 +40,7 @@ static inline struct world *world_of(size_t max_bytes)
 	memset(token_bytes, 'T', sizeof(token_bytes));
 	w = (struct world){ .held = mem_held() };
 	assert_int_equal(quota_init(&w.quota), 0);
-	assert_int_equal(cache_init(&w.cache, max_bytes, &hash_key, &w.quota, 5), 0);
+	assert_int_equal(cache_init(&w.cache, max_bytes, &hash_key, &w.quota), 0);
 	for (size_t i = 0; i < 3; i++) {
 		w.users[i] = quota_account(&w.quota, (uid_t)(1000 + i));
 		quota_charge(&w.quota, w.users[i], QUOTA_CONNECTIONS, 1);
@@ -100,21 +100,47 @@ static inline void use(struct world *w, struct entry *e)
 }
 
 /* A miss as the engine sees it: from the first ask to the answer, somebody wants it. */
-static inline struct entry *fetch(struct world *w, size_t session, size_t user, size_t len)
+static inline bool fetch(struct world *w, size_t session, size_t user, size_t len)
 {
 	struct entry *e = obtain(w, session, user), *stored;
 
 	if (!e)
-		return NULL;
+		return false;
 	use(w, e);
 	e->demand = WANTED;
 	stored = store(w, e, len);
 	e = stored ? stored : e;
 	e->demand = NULL;
-	if (!stored && entry_is_empty(e))
+	if (stored)
+		assert_int_equal(find(w, session)->token_len, len);
+	else if (entry_is_empty(e))
 		cache_remove(&w->cache, e);
 	cache_bury(&w->cache);
-	return stored;
+	return stored != NULL;
+}
+
+static inline struct entry *fetched(struct world *w, size_t session, size_t user, size_t len)
+{
+	assert_true(fetch(w, session, user, len));
+	return find(w, session);
+}
+
+/* Makes a full cache in which one entry alone is what the test is about. */
+static inline void fill(struct world *w, size_t user, size_t from, size_t count, uint8_t frequency)
+{
+	for (size_t i = 0; i < count; i++) {
+		fetched(w, from + i, user, MEDIUM)->frequency = frequency;
+		w->now.ms++;
+	}
+}
+
+static inline size_t left_of(struct world *w, size_t from, size_t count)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++)
+		n += find(w, from + i) != NULL;
+	return n;
 }
 
 struct sums {

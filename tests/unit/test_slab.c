@@ -78,9 +78,10 @@ static size_t random_size(struct unit_random *random)
 {
 	switch (unit_below(random, 8)) {
 	case 0:
-		return unit_below(random, SLAB_MAX + 1);
+		return unit_below(random, SLAB_FINE_MAX + 1);
 	case 1:
-		return SLAB_MAX - 20 + unit_below(random, 40);
+		return (unit_below(random, 8) ? SLAB_FINE_MAX : SLAB_MAX) - 20 +
+		       unit_below(random, 40);
 	case 2:
 		return unit_below(random, 40000);
 	default:
@@ -140,8 +141,10 @@ static void test_footprints(void **state)
 	(void)state;
 	assert_int_equal(slab_footprint(0), SLAB_GRANULE);
 	for (size_t size = 1; size <= SLAB_MAX; size++) {
-		assert_in_range(slab_footprint(size), size, size + SLAB_GRANULE - 1);
-		assert_int_equal(slab_footprint(size) % SLAB_GRANULE, 0);
+		size_t granule = size > SLAB_FINE_MAX ? SLAB_COARSE_GRANULE : SLAB_GRANULE;
+
+		assert_in_range(slab_footprint(size), size, size + granule - 1);
+		assert_int_equal(slab_footprint(size) % granule, 0);
 	}
 	for (size_t size = SLAB_MAX + 1; size < 70000; size += 97) {
 		block = slab_alloc(&s, size);
@@ -242,12 +245,100 @@ static void test_holes_are_filled_first(void **state)
 	slab_deinit(&s);
 }
 
+/* As the owner of the blocks does it. */
+static void move(void *arg, void *from, void *to)
+{
+	size_t *moved = arg;
+
+	for (size_t i = 0; i < HELD_MAX; i++)
+		if (held[i].at == from) {
+			assert_kept(&held[i]);
+			held[i].at = memcpy(to, from, held[i].size);
+			++*moved;
+			return;
+		}
+	fail_msg("moved what is free");
+}
+
+static size_t bytes_held(void)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < HELD_MAX; i++)
+		bytes += held[i].at ? slab_footprint(held[i].size) : 0;
+	return bytes;
+}
+
+static void test_holes_are_closed(void **state)
+{
+	const size_t sizes[] = { 112, 1064, 1900, SLAB_FINE_MAX, 7000 };
+	struct unit_random random = { 12 };
+	struct slab s = { 0 };
+	size_t before = mem_held(), base = resident(), moved, last;
+
+	(void)state;
+	if (!is_pooled())
+		skip();
+	for (size_t n = 0; n < sizeof(sizes) / sizeof(sizes[0]); n++) {
+		allocate(&s, HELD_MAX, sizes[n]);
+		for (size_t i = 0; i < HELD_MAX; i++)
+			if (held[i].at && unit_below(&random, 3))
+				give_back(&s, &held[i]);
+		assert_true(s.resident > 2 * bytes_held());
+		for (moved = 0, last = s.resident; slab_compact(&s, move, &moved);
+		     last = s.resident)
+			assert_true(s.resident < last);
+		assert_in_range(moved, 1, HELD_MAX / 3 + 100);
+		assert_in_range(s.resident, bytes_held(), bytes_held() * 8 / 7 + 2 * RUN_SIZE);
+		assert_true(resident() < base + s.resident + 2 * RUN_SIZE);
+		free_every(&s, HELD_MAX, 1); /* none was written into */
+		assert_int_equal(mem_held(), before);
+	}
+	slab_deinit(&s);
+	assert_int_equal(s.resident, 0);
+}
+
+static void test_what_was_moved_is_wiped(void **state)
+{
+	struct slab s = { 0 };
+	uintptr_t last;
+	size_t moved = 0;
+
+	(void)state;
+	if (!is_pooled())
+		skip();
+	allocate(&s, 16, 3900);
+	free_every(&s, 15, 2);
+	last = (uintptr_t)held[1].at;
+	wiped_reset();
+	assert_true(slab_compact(&s, move, &moved));
+	assert_int_not_equal((uintptr_t)held[1].at, last);
+	assert_true(wiped_all(last, 3900));
+	free_every(&s, 16, 1);
+	slab_deinit(&s);
+}
+
+static void test_a_few_holes_stay(void **state)
+{
+	struct slab s = { 0 };
+	size_t moved = 0;
+
+	(void)state;
+	assert_false(slab_compact(&s, move, &moved));
+	allocate(&s, 300, 1000);
+	free_every(&s, 300, 11);
+	assert_false(slab_compact(&s, move, &moved));
+	free_every(&s, 300, 1);
+	assert_false(slab_compact(&s, move, &moved)); /* nor what is empty */
+	slab_deinit(&s);
+}
+
 static void test_a_spare_run_serves_any_size(void **state)
 {
 	struct slab s = { 0 };
 
 	(void)state;
-	for (size_t size = 1; size <= SLAB_MAX; size += 15) {
+	for (size_t size = 1; size <= SLAB_MAX; size += size < SLAB_FINE_MAX ? 15 : 500) {
 		struct block b = block_of(&s, size, 'x');
 
 		give_back(&s, &b);
@@ -322,6 +413,9 @@ int main(void)
 		cmocka_unit_test(test_a_block_costs_its_footprint),
 		cmocka_unit_test(test_empty_runs_go_back),
 		cmocka_unit_test(test_holes_are_filled_first),
+		cmocka_unit_test(test_holes_are_closed),
+		cmocka_unit_test(test_what_was_moved_is_wiped),
+		cmocka_unit_test(test_a_few_holes_stay),
 		cmocka_unit_test(test_a_spare_run_serves_any_size),
 		cmocka_unit_test(test_runs_stand_in_no_core_dump),
 		cmocka_unit_test(test_the_nth_allocation_fails),
