@@ -199,14 +199,19 @@ bench: deps-bench
 .PHONY: bench-bins
 bench-bins: $(BENCH_BINS)
 
-# SCALE_SIZE=day: a day with a million sessions, which takes several minutes.
-SCALE_SIZE ?= quick
-.PHONY: scale
+# Scenes that can be run alone: make scale SCENES="steady crowd".
+SCENES ?= steady browsing mixed crowd stranger outage users watchers day
+.PHONY: scale scale-scenes
 scale: deps-bench
-	+@$(MAKE) --no-print-directory $(BUILD)/bench/scale/scale
-	@mkdir -p $(BUILD)/scale
-	$(BUILD)/bench/scale/scale $(SCALE_SIZE) $(BUILD)/scale
+	+@$(MAKE) --no-print-directory scale-scenes
 	gnuplot -e "from='$(BUILD)/scale'" bench/scale/plot.gp
+	bench/scale/refresh docs/SCALE.md $(BUILD)/scale
+
+scale-scenes: $(SCENES:%=$(BUILD)/scale/%.md)
+
+$(BUILD)/scale/%.md: $(BUILD)/bench/scale/scale
+	@mkdir -p $(@D)
+	$(call say,SCALE) $< $* $(@D)
 
 # -------------------------------------------------------------------------------- install
 
