@@ -252,7 +252,7 @@ static int do_at(const struct line *l)
 	bool relative = l->words[0][0] == '+';
 	uint64_t to;
 
-	if (span_parse_u64(span_str(l->words[0] + relative), INT32_MAX, &to) < 0)
+	if (span_parse_u64(span_str(l->words[0] + relative), INT64_MAX / 2, &to) < 0)
 		return complain("at takes a time");
 	if (relative)
 		to += (uint64_t)world.now.ms;
@@ -278,7 +278,7 @@ static int do_sleep(const struct line *l)
 {
 	uint64_t ms;
 
-	if (span_parse_u64(span_str(l->words[0]), INT32_MAX, &ms) < 0)
+	if (span_parse_u64(span_str(l->words[0]), INT64_MAX / 2, &ms) < 0)
 		return complain("sleep takes milliseconds");
 	if (nothing_left() < 0)
 		return -1;
