@@ -22,16 +22,16 @@ void scene_label(const struct policy *p, char *to, size_t size)
 		len = snprintf(to, size, "%s %lld s", names[p->kind], (long long)p->ms / 1000);
 	else
 		len = snprintf(to, size, "%s", names[p->kind]);
-	if (p->budget == SCENE_UNLIMITED)
+	if (p->budget == SCENE_UNLIMITED && p->kind == POLICY_OURS)
 		(void)snprintf(to + len, size - (size_t)len, ", budget unlimited");
-	else if (p->budget)
+	else if (p->budget && p->budget != SCENE_UNLIMITED)
 		(void)snprintf(to + len, size - (size_t)len, ", budget %zu", p->budget);
 }
 
 static const char *family(const struct policy *p)
 {
 	if (p->kind != POLICY_OURS)
-		return p->budget ? "budgeted" : "simple";
+		return p->budget && p->budget != SCENE_UNLIMITED ? "budgeted" : "simple";
 	return p->ms < 0 ? "auto" : "idle";
 }
 
@@ -75,8 +75,6 @@ static struct tally_part part_of(const struct tally *t, size_t part)
 static void add_to_fronts(struct fronts *f, const struct policy *p, const struct tally *t,
 			  const struct tally *least)
 {
-	if (p->kind != POLICY_LAZY && p->kind != POLICY_ACCESS && p->kind != POLICY_TIMER)
-		return;
 	for (size_t i = 0; i <= PART_COUNT; i++) {
 		struct tally_part part = part_of(t, i), least_part = part_of(least, i);
 		double ratio = tally_ratio(&part, &least_part), waits = tally_waits(&part);
@@ -86,6 +84,21 @@ static void add_to_fronts(struct fronts *f, const struct policy *p, const struct
 		if (p->kind != POLICY_ACCESS)
 			front_add(&f->timer[i], ratio, waits);
 	}
+}
+
+/* Of the simple rules with that budget. */
+static struct fronts fronts_of(const struct policy *policies, size_t count,
+			       const struct tally *least, const struct tally tallies[],
+			       size_t budget)
+{
+	struct fronts fronts = { 0 };
+
+	for (size_t i = 0; i < count; i++)
+		if ((policies[i].kind == POLICY_LAZY || policies[i].kind == POLICY_ACCESS ||
+		     policies[i].kind == POLICY_TIMER) &&
+		    policies[i].budget == budget)
+			add_to_fronts(&fronts, &policies[i], &tallies[i], least);
+	return fronts;
 }
 
 /* Waits over those of the best simple rule at the same number of calls: of each part, of all. */
@@ -120,17 +133,16 @@ void compare_fronts(const struct policy *policies, size_t count, const struct ta
 		    const struct tally tallies[], size_t roomy, FILE *to,
 		    struct worst *ret_duration, struct worst *ret_auto)
 {
-	struct fronts fronts = { 0 };
+	struct fronts fronts;
 	char name[64];
 
 	*ret_duration = *ret_auto = (struct worst){ 0 };
-	for (size_t i = 0; i < count; i++)
-		add_to_fronts(&fronts, &policies[i], &tallies[i], least);
 	fputs("| policy | browsing | pollers | jobs | all |\n| --- | ---: | ---: | ---: | ---: |\n",
 	      to);
 	for (size_t i = 0; i < count; i++) {
 		if (policies[i].kind != POLICY_OURS)
 			continue;
+		fronts = fronts_of(policies, count, least, tallies, policies[i].budget);
 		scene_label(&policies[i], name, sizeof(name));
 		fprintf(to, "| %s |", name);
 		compare(&fronts, &tallies[i], least, to,

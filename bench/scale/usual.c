@@ -1,7 +1,7 @@
 /* Scenes of every day: steady use, browsing, a mix, a day with a million sessions. */
 #include "bench/scale/scene.h"
 
-#define POLICIES_MAX 64
+#define POLICIES_MAX 320
 
 static const struct trace_shape browsing = {
 	.name = "browsing",
@@ -53,32 +53,52 @@ static const char *yes(bool reached)
 	return reached ? "yes" : "**no**";
 }
 
-/* All simple rules, then ours over its knob and over budgets that are parts of what the least
- * takes. */
-static size_t all_policies(const struct trace_shape *shape, struct policy policies[])
+static const int64_t idle_ms[] = { 10000, 15000,  22000,  30000,  40000,  53000, 70000,
+				   90000, 120000, 165000, 220000, 300000, 600000 };
+static const double budgets[] = { 1.1, 1.2, 1.35, 1.5, 1.75, 2, 2.5, 3, 4, 6, 20 };
+
+static size_t simple_rules(size_t budget, struct policy policies[])
 {
 	static const int64_t access_ms[] = { 2500, 5000, 10000, 20000, 40000 };
-	static const int64_t idle_ms[] = { 10000, 15000,  22000,  30000,  40000,  53000, 70000,
-					   90000, 120000, 165000, 220000, 300000, 600000 };
-	static const double budgets[] = { 1.1, 1.2, 1.35, 1.5, 1.75, 2, 2.5, 3, 4, 6, 20 };
-	struct policy least = { .kind = POLICY_LEAST, .limit = SCENE_UNLIMITED };
-	struct tally t;
 	size_t n = 0;
 
-	policy_run(&least, shape, &t);
 	policies[n++] = (struct policy){ .kind = POLICY_LAZY };
 	for (size_t i = 0; i < COUNT(access_ms); i++)
 		policies[n++] = (struct policy){ .kind = POLICY_ACCESS, .ms = access_ms[i] };
 	for (size_t i = 0; i < COUNT(idle_ms); i++)
 		policies[n++] = (struct policy){ .kind = POLICY_TIMER, .ms = idle_ms[i] };
+	for (size_t i = 0; i < n; i++)
+		policies[i].budget = budget;
+	return n;
+}
+
+/* So many times what the least takes. */
+static size_t budget_of(const struct trace_shape *shape, double times)
+{
+	struct policy least = { .kind = POLICY_LEAST, .limit = SCENE_UNLIMITED };
+	struct tally t;
+
+	policy_run(&least, shape, &t);
+	return (size_t)(times * (double)tally_sum(&t).calls * CLERK_WINDOW_MS /
+			(double)shape->length_ms);
+}
+
+/* The simple rules, then ours over its knob, then, over budgets, ours with auto and, if wanted, the
+ * simple rules with as much. */
+static size_t all_policies(const struct trace_shape *shape, bool with_budgets,
+			   struct policy policies[])
+{
+	size_t n = simple_rules(SCENE_UNLIMITED, policies);
+
 	for (size_t i = 0; i < COUNT(idle_ms); i++)
 		policies[n++] = (struct policy){ .kind = POLICY_OURS,
 						 .ms = idle_ms[i],
 						 .budget = SCENE_UNLIMITED };
 	for (size_t i = 0; i < COUNT(budgets); i++) {
-		size_t budget = (size_t)(budgets[i] * (double)tally_sum(&t).calls * 10000 /
-					 (double)shape->length_ms);
+		size_t budget = budget_of(shape, budgets[i]);
 
+		if (with_budgets)
+			n += simple_rules(budget, policies + n);
 		policies[n++] =
 		    (struct policy){ .kind = POLICY_OURS, .ms = SCENE_AUTO, .budget = budget };
 	}
@@ -92,7 +112,7 @@ void scene_browsing(const struct output *to)
 {
 	struct policy policies[POLICIES_MAX];
 	struct tally tallies[POLICIES_MAX], least;
-	size_t n = all_policies(&browsing, policies);
+	size_t n = all_policies(&browsing, false, policies);
 	struct tally_part sum;
 
 	compare_run(&browsing, policies, n, to->tsv, &least, tallies);
@@ -121,11 +141,12 @@ static void reach_of_mix(const char *knob, const struct worst *w, FILE *to)
 
 void scene_mixed(const struct output *to)
 {
+	static struct tally tallies[POLICIES_MAX];
 	struct policy policies[POLICIES_MAX];
-	struct tally tallies[POLICIES_MAX], least;
-	size_t n = all_policies(&mixed, policies);
+	struct tally least;
+	size_t n = all_policies(&mixed, true, policies);
 	struct worst duration, automatic;
-	size_t roomy = policies[n - 7].budget; /* 1.75 times what the least takes */
+	size_t roomy = budget_of(&mixed, 1.75);
 
 	compare_run(&mixed, policies, n, to->tsv, &least, tallies);
 	compare_fronts(policies, n, &least, tallies, roomy, to->table, &duration, &automatic);
