@@ -41,7 +41,8 @@ struct worst {
 	double of_parts[PART_COUNT + 1]; /* the last: of all */
 };
 
-/* Waits over those of the best simple rule with the same budget, as a table; worst with a duration, and with auto while the budget is at least `roomy`.
+/* Waits over those of the best simple rule with the same budget, as a table; worst with a duration,
+ * and with auto while the budget is at least `roomy`.
  */
 void compare_fronts(const struct policy *policies, size_t count, const struct tally *least,
 		    const struct tally tallies[], size_t roomy, FILE *to,

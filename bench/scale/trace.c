@@ -149,7 +149,7 @@ static int64_t arrival(struct trace *t, int64_t from_ms, double per_s)
 	do
 		at += exponential(&t->random, 1000 / (per_s * (1 + swing)));
 	while (uniform(&t->random) * (1 + swing) > 1 - swing * cos(2 * M_PI * at / DAY_MS));
-	return (int64_t)at;
+	return llround(at);
 }
 
 struct trace *trace_new(const struct trace_shape *shape)

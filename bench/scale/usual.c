@@ -94,14 +94,12 @@ static size_t all_policies(const struct trace_shape *shape, bool with_budgets,
 		policies[n++] = (struct policy){ .kind = POLICY_OURS,
 						 .ms = idle_ms[i],
 						 .budget = SCENE_UNLIMITED };
-	for (size_t i = 0; i < COUNT(budgets); i++) {
-		size_t budget = budget_of(shape, budgets[i]);
-
-		if (with_budgets)
-			n += simple_rules(budget, policies + n);
-		policies[n++] =
-		    (struct policy){ .kind = POLICY_OURS, .ms = SCENE_AUTO, .budget = budget };
-	}
+	for (size_t i = 0; with_budgets && i < COUNT(budgets); i++)
+		n += simple_rules(budget_of(shape, budgets[i]), policies + n);
+	for (size_t i = 0; i < COUNT(budgets); i++)
+		policies[n++] = (struct policy){ .kind = POLICY_OURS,
+						 .ms = SCENE_AUTO,
+						 .budget = budget_of(shape, budgets[i]) };
 	for (size_t i = 0; i < n; i++)
 		policies[i].limit = SCENE_UNLIMITED;
 	return n;
