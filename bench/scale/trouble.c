@@ -152,14 +152,15 @@ static size_t calm_s(const struct series *s, size_t from)
 	return at - from;
 }
 
-/* Seconds after `from` until ten seconds have passed in which the rate was 95% of that before. */
-static size_t recovery_s(const struct series *s, size_t from)
+/* Seconds after `from` until ten have passed with 95% of the calls that there are without trouble.
+ */
+static size_t recovery_s(const struct series *s, const struct series *without, size_t from)
 {
-	double before = (double)series_sum(s, SERIES_CALLS, BEGIN_S, TROUBLE_S) * WINDOW_S /
-			(TROUBLE_S - BEGIN_S);
 	size_t at = from + WINDOW_S;
 
-	while (at < END_S && (double)series_sum(s, SERIES_CALLS, at - WINDOW_S, at) < 0.95 * before)
+	while (at < END_S &&
+	       (double)series_sum(s, SERIES_CALLS, at - WINDOW_S, at) <
+		   0.95 * (double)series_sum(without, SERIES_CALLS, at - WINDOW_S, at))
 		at++;
 	return at - from;
 }
@@ -197,45 +198,54 @@ static void quiet_row(unsigned percent, unsigned budget_percent, const struct tr
 			yes(sum.refused == 0 && t.throttled == 0));
 }
 
+static void stranger_reach(const char *demand, const struct series *s, const struct series *without,
+			   size_t leaves_s, FILE *to)
+{
+	size_t rate = recovery_s(s, without, leaves_s), calm = calm_s(s, leaves_s);
+	size_t settled_s = leaves_s + 60;
+	double with = swing(s, TROUBLE_S + 60, leaves_s),
+	       else_with = swing(without, TROUBLE_S + 60, leaves_s);
+	double after = swing(s, settled_s, END_S), else_after = swing(without, settled_s, END_S);
+
+	fprintf(to,
+		"| a stranger takes half of the limit for 5 min, %s | recovery within 20 s, no "
+		"oscillation | the rate is back after %zu s, nobody refused after %zu s; it swings "
+		"by %.2f with the stranger and %.2f after, %.2f and %.2f without | %s |\n",
+		demand, rate, calm, with, after, else_with, else_after,
+		yes((rate <= 20 || calm <= 20) && with < 2 * else_with && after < 2 * else_after));
+}
+
 static void stranger_rows(unsigned percent, unsigned budget_percent, const struct tally *least,
 			  const struct output *to)
 {
 	struct trace_shape shape = crowd;
 	struct policy p = { .kind = POLICY_OURS, .ms = SCENE_AUTO };
-	struct series s = series_new(END_S * 1000);
-	size_t leaves_s = TROUBLE_S + 300, recovery;
-	double before, with, after;
+	struct series s = series_new(END_S * 1000), without = series_new(END_S * 1000);
+	size_t leaves_s = TROUBLE_S + 300;
 	struct tally t;
-	char name[64];
+	char demand[64], name[80];
 
 	p.limit = share(&crowd, least, percent);
 	p.budget = p.limit * budget_percent / 100;
-	p.series = &s;
 	shape.length_ms = END_S * 1000;
+	p.series = &without;
+	policy_run(&p, &shape, &t);
 	shape.weather = (struct weather){ .stranger_from_ms = TROUBLE_S * 1000,
 					  .stranger_to_ms = (int64_t)leaves_s * 1000,
 					  .stranger_percent = 50 };
+	p.series = &s;
 	policy_run(&p, &shape, &t);
-	recovery = recovery_s(&s, leaves_s);
-	before = swing(&s, BEGIN_S, TROUBLE_S);
-	with = swing(&s, TROUBLE_S + 60, leaves_s);
-	after = swing(&s, leaves_s + 60, END_S);
-	(void)snprintf(name, sizeof(name), "demand %u%%, `budget = %u%%`: before", percent,
+	(void)snprintf(demand, sizeof(demand), "demand %u%%, `budget = %u%%`", percent,
 		       budget_percent);
+	(void)snprintf(name, sizeof(name), "%s: before", demand);
 	phase_row(name, &s, BEGIN_S, TROUBLE_S, to->table);
 	phase_row("with the stranger", &s, TROUBLE_S, leaves_s, to->table);
 	phase_row("the first minute after", &s, leaves_s, leaves_s + 60, to->table);
 	phase_row("later", &s, leaves_s + 60, END_S, to->table);
-	fprintf(to->reach,
-		"| a stranger takes half of the limit for 5 min, demand %u%% of the limit, `budget "
-		"= %u%%` | recovery within 20 s, no oscillation | the rate is back after %zu s, "
-		"nobody refused after %zu s; the rate over 10 s swings by %.2f of its mean with "
-		"the stranger, %.2f after, %.2f before | %s |\n",
-		percent, budget_percent, recovery, calm_s(&s, leaves_s), with, after, before,
-		yes(recovery <= 20 && after < 1.5 * before && with < 1.5 * before));
-	(void)snprintf(name, sizeof(name), "%u", percent);
-	series_rows(name, &s, to->tsv);
+	stranger_reach(demand, &s, &without, leaves_s, to->reach);
+	series_rows(demand, &s, to->tsv);
 	series_free(&s);
+	series_free(&without);
 }
 
 void scene_stranger(const struct output *to)
