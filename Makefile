@@ -61,6 +61,7 @@ CLIENT_BASE := base/mem.c base/span.c base/buf.c $(PROTO)
 SANDBOX := $(wildcard tests/sandbox/*.c)
 UNIT   := $(wildcard tests/unit/test_*.c)
 FUZZ   := $(wildcard tests/fuzz/fuzz_*.c)
+REPLAY := $(wildcard tests/replay/*.c)
 BENCH_LIB := bench/bench.c bench/draw.c bench/histogram.c bench/protocol.c
 SCALE := $(wildcard bench/scale/*.c)
 BENCH  := $(filter-out $(BENCH_LIB),$(wildcard bench/*.c))
@@ -73,7 +74,7 @@ LIBRARIES := $(BUILD)/libclerktoken.so.$(SOMAJOR) $(BUILD)/libclerktoken.a
 UNIT_BINS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT))
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(FUZZ))
 BENCH_BINS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH))
-REPLAY_BIN := $(if $(wildcard tests/replay/replay.c),$(BUILD)/tests/replay/replay)
+REPLAY_BIN := $(if $(REPLAY),$(BUILD)/tests/replay/replay)
 
 .PHONY: all help deps deps-bench check demo install uninstall asan ubsan fuzz lint bench dist clean
 .DELETE_ON_ERROR:
@@ -137,7 +138,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(CLIENT)) $(BUILD
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST)
 
-$(BUILD)/tests/replay/replay: $(BUILD)/obj/tests/replay/replay.o $(BUILD)/daemon.a
+$(BUILD)/tests/replay/replay: $(call obj,$(REPLAY)) $(BUILD)/daemon.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST)
 
@@ -202,14 +203,19 @@ bench: deps-bench
 .PHONY: bench-bins
 bench-bins: $(BENCH_BINS) $(BUILD)/bench/core/entries
 
-# SCALE_SIZE=day: a day with a million sessions, which takes several minutes.
-SCALE_SIZE ?= quick
-.PHONY: scale
+# Scenes that can be run alone: make scale SCENES="steady crowd".
+SCENES ?= steady browsing mixed crowd stranger outage users watchers day
+.PHONY: scale scale-scenes
 scale: deps-bench
-	+@$(MAKE) --no-print-directory $(BUILD)/bench/scale/scale
-	@mkdir -p $(BUILD)/scale
-	$(BUILD)/bench/scale/scale $(SCALE_SIZE) $(BUILD)/scale
+	+@$(MAKE) --no-print-directory scale-scenes
 	gnuplot -e "from='$(BUILD)/scale'" bench/scale/plot.gp
+	bench/scale/refresh docs/SCALE.md $(BUILD)/scale
+
+scale-scenes: $(SCENES:%=$(BUILD)/scale/%.md)
+
+$(BUILD)/scale/%.md: $(BUILD)/bench/scale/scale
+	@mkdir -p $(@D)
+	$(call say,SCALE) $< $* $(@D)
 
 # -------------------------------------------------------------------------------- install
 

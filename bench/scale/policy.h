@@ -18,11 +18,13 @@ enum policy_kind {
 struct policy {
 	enum policy_kind kind;
 	int64_t ms;
-	size_t budget; /* ours */
-	size_t limit;  /* Clerk's: calls in any ten seconds */
+	size_t budget;	       /* calls in any ten seconds; the simple rules: 0 is none */
+	size_t limit;	       /* Clerk's, the same */
+	struct series *series; /* NULL, or where it is written down what happens when */
 };
 
 #define POLICY_MIN_TTL_MS 5000
+#define POLICY_WAIT_MS 3000
 #define POLICY_TOKEN_SIZE 800 /* bytes */
 
 void policy_run(const struct policy *policy, const struct trace_shape *shape, struct tally *ret);

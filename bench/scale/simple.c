@@ -1,5 +1,6 @@
 /* What people do instead, and the least that is possible. One flight per key is granted to all but
- * the policy without a cache; so is knowing a token's life exactly, except to POLICY_TTL. */
+ * the policy without a cache; so is knowing a token's life exactly, except to POLICY_TTL. With a
+ * budget, callers queue for as long as they wait, and renewals take what is left. */
 #include "bench/scale/clerk.h"
 #include "bench/scale/policy.h"
 
@@ -13,15 +14,21 @@
 struct key {
 	struct heap_node timer; /* of a token: its renewal or its end */
 	int64_t usable_until_ms;
+	int64_t sends_ms;		 /* a fetch that waits for the budget; INT64_MAX: none */
 	int64_t lands_ms, next_until_ms; /* of the fetch under way; lands INT64_MAX: none */
 	int64_t last_use_ms;
+	unsigned queued; /* gets that wait for sends_ms */
 	enum part part;
 	bool had_one;
 };
 
 struct simple {
 	const struct policy *policy;
+	const struct trace_shape *shape;
 	struct tally *tally;
+	struct tally_part uncounted;
+	int64_t *sent; /* the last `budget` sending times, the next one's place at `n_sent` */
+	size_t n_sent;
 	struct clerk clerk;
 	struct key **keys;
 	size_t n_keys;
@@ -47,6 +54,7 @@ static struct key *key_of(struct simple *s, const struct get *get)
 			abort();
 		*k = (struct key){ .timer = HEAP_NODE(0),
 				   .usable_until_ms = INT64_MIN,
+				   .sends_ms = INT64_MAX,
 				   .lands_ms = INT64_MAX,
 				   .part = get->part };
 		s->keys[get->key] = k;
@@ -54,20 +62,50 @@ static struct key *key_of(struct simple *s, const struct get *get)
 	return s->keys[get->key];
 }
 
+static struct tally_part *counted(struct simple *s, enum part part, int64_t at_ms)
+{
+	return at_ms >= s->shape->from_ms ? &s->tally->parts[part] : &s->uncounted;
+}
+
+/* When the budget has room for one more call. */
+static int64_t budget_when(const struct simple *s, int64_t now_ms)
+{
+	int64_t when_ms;
+
+	if (!s->policy->budget || s->n_sent < s->policy->budget)
+		return now_ms;
+	when_ms = s->sent[s->n_sent % s->policy->budget] + CLERK_WINDOW_MS;
+	return when_ms > now_ms ? when_ms : now_ms;
+}
+
+static void budget_take(struct simple *s, int64_t at_ms)
+{
+	if (s->policy->budget)
+		s->sent[s->n_sent++ % s->policy->budget] = at_ms;
+}
+
 /* True if it was accepted; *k then knows when it lands. */
 static bool fetch(struct simple *s, struct key *k, int64_t now_ms)
 {
-	int64_t took_ms;
-	bool accepted = clerk_call(&s->clerk, now_ms, &took_ms);
+	struct clerk_answer answer = clerk_call(&s->clerk, now_ms);
 
-	s->tally->parts[k->part].calls++;
-	if (!accepted)
+	counted(s, k->part, now_ms)->calls++;
+	if (answer.says != CLERK_TOKEN)
 		return false;
-	k->lands_ms = now_ms + took_ms;
+	k->lands_ms = now_ms + answer.took_ms;
 	k->next_until_ms = now_ms + CLERK_LIFETIME_MS - POLICY_MIN_TTL_MS;
 	if (s->policy->kind == POLICY_TTL)
 		k->next_until_ms = k->lands_ms + CLERK_LIFETIME_MS;
 	return true;
+}
+
+/* Nobody waits for it: it is made if there is room now. */
+static bool renew(struct simple *s, struct key *k, int64_t now_ms)
+{
+	if (budget_when(s, now_ms) > now_ms)
+		return false;
+	budget_take(s, now_ms);
+	return fetch(s, k, now_ms);
 }
 
 static void arm(struct simple *s, struct key *k, int64_t at_ms)
@@ -89,6 +127,26 @@ static void land(struct simple *s, struct key *k, int64_t now_ms)
 	arm(s, k, k->usable_until_ms - (s->policy->kind == POLICY_TIMER ? AHEAD_MS : 0));
 }
 
+static void refuse(struct simple *s, enum part part, int64_t now_ms)
+{
+	counted(s, part, now_ms)->refused++;
+	series_add(s->policy->series, now_ms, SERIES_REFUSED);
+}
+
+/* What waited for the budget. */
+static void send(struct simple *s, struct key *k, int64_t now_ms)
+{
+	k->sends_ms = INT64_MAX;
+	if (fetch(s, k, now_ms)) {
+		k->queued = 0;
+		arm(s, k, k->lands_ms);
+		return;
+	}
+	for (; k->queued; k->queued--)
+		refuse(s, k->part, now_ms);
+	heap_remove(&s->timers, &k->timer);
+}
+
 static void timers_due(struct simple *s, int64_t now_ms)
 {
 	struct heap_node *first;
@@ -100,12 +158,14 @@ static void timers_due(struct simple *s, int64_t now_ms)
 		land(s, k, at_ms);
 		if (first->at.ms > at_ms)
 			continue;
-		if (k->lands_ms != INT64_MAX)
+		if (k->sends_ms <= at_ms)
+			send(s, k, at_ms);
+		else if (k->lands_ms != INT64_MAX)
 			arm(s, k, k->lands_ms);
 		else if (s->policy->kind != POLICY_TIMER || at_ms >= k->usable_until_ms ||
 			 at_ms - k->last_use_ms >= s->policy->ms)
 			heap_remove(&s->timers, &k->timer);
-		else if (fetch(s, k, at_ms))
+		else if (renew(s, k, at_ms))
 			arm(s, k, k->lands_ms);
 		else
 			arm(s, k, at_ms + AGAIN_MS);
@@ -114,23 +174,33 @@ static void timers_due(struct simple *s, int64_t now_ms)
 
 static void waits(struct simple *s, struct key *k, const struct get *get)
 {
-	struct tally_part *part = &s->tally->parts[get->part];
+	struct tally_part *part = counted(s, get->part, get->at_ms);
+	int64_t when_ms = budget_when(s, get->at_ms);
 
 	*(k->had_one ? &part->waited : &part->first) += 1;
-	if (k->lands_ms == INT64_MAX) {
-		if (!fetch(s, k, get->at_ms))
-			part->refused++;
-		else
-			arm(s, k, k->lands_ms);
+	k->queued += k->sends_ms != INT64_MAX;
+	if (k->lands_ms != INT64_MAX || k->sends_ms != INT64_MAX)
+		return;
+	if (when_ms > get->at_ms + POLICY_WAIT_MS) {
+		refuse(s, get->part, get->at_ms);
+		return;
 	}
+	budget_take(s, when_ms);
+	k->sends_ms = when_ms;
+	k->queued = 1;
+	if (when_ms > get->at_ms)
+		arm(s, k, when_ms);
+	else
+		send(s, k, get->at_ms);
 }
 
 static void get_one(struct simple *s, const struct get *get)
 {
-	struct tally_part *part = &s->tally->parts[get->part];
+	struct tally_part *part = counted(s, get->part, get->at_ms);
 	struct key *k = key_of(s, get);
 
 	part->gets++;
+	series_add(s->policy->series, get->at_ms, SERIES_GETS);
 	k->last_use_ms = get->at_ms;
 	land(s, k, get->at_ms);
 	if (s->policy->kind == POLICY_LEAST) {
@@ -142,7 +212,8 @@ static void get_one(struct simple *s, const struct get *get)
 	}
 	if (s->policy->kind == POLICY_NONE) {
 		part->waited++;
-		part->refused += !fetch(s, k, get->at_ms);
+		if (!fetch(s, k, get->at_ms))
+			refuse(s, get->part, get->at_ms);
 		k->lands_ms = INT64_MAX;
 		return;
 	}
@@ -153,28 +224,32 @@ static void get_one(struct simple *s, const struct get *get)
 	part->dying +=
 	    s->policy->kind == POLICY_TTL && get->at_ms > k->usable_until_ms - POLICY_MIN_TTL_MS;
 	if (s->policy->kind == POLICY_ACCESS && k->lands_ms == INT64_MAX &&
-	    get->at_ms >= k->usable_until_ms - s->policy->ms && fetch(s, k, get->at_ms))
+	    get->at_ms >= k->usable_until_ms - s->policy->ms && renew(s, k, get->at_ms))
 		arm(s, k, k->lands_ms);
 }
 
 void simple_run(const struct policy *policy, const struct trace_shape *shape, struct tally *ret)
 {
-	struct simple s = { .policy = policy, .tally = ret };
+	struct simple s = { .policy = policy, .shape = shape, .tally = ret };
 	struct trace *trace = trace_new(shape);
 	struct get get;
 
 	*ret = (struct tally){ 0 };
-	clerk_init(&s.clerk, policy->limit);
+	clerk_init(&s.clerk, policy->limit, &shape->weather, policy->series);
+	s.sent = calloc(policy->budget + 1, sizeof(*s.sent));
+	if (!s.sent)
+		abort();
 	while (trace_next(trace, &get)) {
 		timers_due(&s, get.at_ms);
 		get_one(&s, &get);
 	}
-	ret->throttled = s.clerk.refused;
+	ret->throttled = s.clerk.throttled;
 	ret->busiest = s.clerk.busiest;
 	ret->bytes = s.most_tokens * ENTRY_BYTES;
 	for (size_t i = 0; i < s.n_keys; i++)
 		free(s.keys[i]);
 	free(s.keys);
+	free(s.sent);
 	heap_deinit(&s.timers);
 	clerk_deinit(&s.clerk);
 	trace_free(trace);

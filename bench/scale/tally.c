@@ -16,6 +16,8 @@ struct tally_part tally_sum(const struct tally *t)
 		sum.waited += p->waited;
 		sum.refused += p->refused;
 		sum.dying += p->dying;
+		sum.wait_ms += p->wait_ms;
+		sum.longest_ms = p->longest_ms > sum.longest_ms ? p->longest_ms : sum.longest_ms;
 	}
 	return sum;
 }

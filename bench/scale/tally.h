@@ -11,6 +11,8 @@ struct tally_part {
 	uint64_t waited;  /* gets that waited for a later one */
 	uint64_t refused; /* of all these, in the end */
 	uint64_t dying;	  /* answered with less than min_ttl left */
+	uint64_t wait_ms; /* of those who waited for a token and got it, in all, and the longest */
+	uint64_t longest_ms;
 };
 
 struct tally {

@@ -38,7 +38,7 @@ struct trace {
 	struct random random;
 	struct heap agents;
 	size_t keys;
-	int64_t next_browser_ms, next_job_ms;
+	int64_t next_browser_ms, next_job_ms, next_flood_ms;
 };
 
 static double uniform(struct random *r)
@@ -131,6 +131,14 @@ static void add_job(struct trace *t, int64_t at_ms)
 	}
 }
 
+static void add_flood(struct trace *t, int64_t at_ms)
+{
+	struct agent *a = agent_new(t, PART_JOBS, at_ms);
+
+	a->gets = 1;
+	own_keys(t, a);
+}
+
 /* The next arrival after `from`, whose rate follows the daily curve. */
 static int64_t arrival(struct trace *t, int64_t from_ms, double per_s)
 {
@@ -141,7 +149,7 @@ static int64_t arrival(struct trace *t, int64_t from_ms, double per_s)
 	do
 		at += exponential(&t->random, 1000 / (per_s * (1 + swing)));
 	while (uniform(&t->random) * (1 + swing) > 1 - swing * cos(2 * M_PI * at / DAY_MS));
-	return (int64_t)at;
+	return llround(at);
 }
 
 struct trace *trace_new(const struct trace_shape *shape)
@@ -157,6 +165,7 @@ struct trace *trace_new(const struct trace_shape *shape)
 		add_poller(t, random_below(&t->random, shape->period_max_ms));
 	t->next_browser_ms = arrival(t, 0, shape->browsers_per_s);
 	t->next_job_ms = arrival(t, 0, shape->jobs_per_s);
+	t->next_flood_ms = arrival(t, 0, shape->flood_per_s);
 	return t;
 }
 
@@ -220,8 +229,11 @@ static void arrive(struct trace *t)
 		struct heap_node *first = heap_first(&t->agents);
 		int64_t next_ms = first ? first->at.ms : INT64_MAX;
 
-		if (t->next_browser_ms <= next_ms && t->next_browser_ms <= t->next_job_ms &&
-		    t->next_browser_ms < t->shape.length_ms) {
+		if (t->next_flood_ms <= next_ms && t->next_flood_ms < t->shape.length_ms) {
+			add_flood(t, t->next_flood_ms);
+			t->next_flood_ms = arrival(t, t->next_flood_ms, t->shape.flood_per_s);
+		} else if (t->next_browser_ms <= next_ms && t->next_browser_ms <= t->next_job_ms &&
+			   t->next_browser_ms < t->shape.length_ms) {
 			add_browser(t, t->next_browser_ms);
 			t->next_browser_ms =
 			    arrival(t, t->next_browser_ms, t->shape.browsers_per_s);

@@ -8,6 +8,7 @@
 
 #include "base/heap.h"
 #include "base/list.h"
+#include "bench/scale/clerk.h"
 #include "daemon/core/random.h"
 
 #include <stdbool.h>
@@ -33,6 +34,11 @@ struct trace_shape {
 	int64_t period_min_ms, period_max_ms;
 	double poller_life_s;
 	double jobs_per_s;
+	double flood_per_s; /* keys that are asked for once, as jobs */
+	unsigned users;	    /* of the browsers and pollers; jobs are one more's; 0: all are one's */
+	bool watched;	    /* pollers watch their keys, and look at their copy */
+	int64_t from_ms;    /* what comes before is not counted */
+	struct weather weather;
 };
 
 struct get {

@@ -5,21 +5,30 @@
  * A timeline is read line by line; `#` begins a comment:
  *
  *     config KEY=NUMBER ...             before anything else; the fields of `settings` below
- *     at MS                             time passes, to that moment; what is due is done on the way
+ *     at MS, at +MS                     time passes, to that moment or by so much; what is due is
+ *                                       done on the way
+ *     sleep MS                          the machine is suspended for so long; then what is due
  *     ask LABEL[@UID] REQUEST           a client of that user (1000) sends a request line
  *     leave LABEL                       the client of a request that waits goes away
- *     clerk SESSION TEMPLATE ANSWER     Clerk answers that fetch: `token NAME life=SECONDS`, or a
- *                                       code and perhaps `retry_after=MS`
+ *     clerk SESSION TEMPLATE ANSWER     Clerk answers that fetch (a glob), as clerk.h has it
+ *     key                               the secret key is another one
  *     stop                              the daemon is told to stop
  *     expect [MS|MS..MS] EVENT          the next event is this one (a glob), at that time
  *     expect nothing                    there is no event left
+ *     expect [not] ready                what the daemon says of its health
+ *     expect stats NAME=VALUE ...       so it is in STATS (or NAME<NUMBER, NAME>NUMBER)
+ *     repeat N ... end                  the lines between, N times; {} in them counts from 1
  *
  * Events: `fetch S T`, `cancel S T`, `reply LABEL LINE`, `push LINE`. Time may not move on, and the
  * file may not end, while there are events that were not expected.
  */
 #include "base/mem.h"
 #include "daemon/core/engine.h"
+#include "daemon/core/stats.h"
 #include "proto/request.h"
+#include "tests/replay/clerk.h"
+#include "tests/replay/numbers.h"
+#include "tests/replay/script.h"
 
 #include <fnmatch.h>
 #include <stdarg.h>
@@ -30,7 +39,6 @@
 #define MAX_CLIENTS 64
 #define MAX_EVENTS 65536
 #define MAX_FLIGHTS 4096
-#define WORDS 16
 #define DEFAULT_UID 1000
 
 struct asked {
@@ -211,10 +219,10 @@ static int engine_needed(void)
 	return engine_new(&settings, &hash_key, 42, &world.engine);
 }
 
-static int do_config(char *const words[], size_t count)
+static int do_config(const struct line *l)
 {
-	for (size_t i = 0; i < count; i++) {
-		char *value = strchr(words[i], '=');
+	for (size_t i = 0; i < l->count; i++) {
+		char *value = strchr(l->words[i], '=');
 		uint64_t number;
 		bool known = false;
 
@@ -222,7 +230,7 @@ static int do_config(char *const words[], size_t count)
 			return complain("config takes KEY=NUMBER");
 		*value = '\0';
 		for (size_t k = 0; k < sizeof(setting_names) / sizeof(*setting_names); k++) {
-			if (strcmp(setting_names[k].name, words[i]) != 0)
+			if (strcmp(setting_names[k].name, l->words[i]) != 0)
 				continue;
 			known = true;
 			if (setting_names[k].ms)
@@ -231,7 +239,7 @@ static int do_config(char *const words[], size_t count)
 				*setting_names[k].size = number;
 		}
 		if (!known)
-			return complain("no setting %s", words[i]);
+			return complain("no setting %s", l->words[i]);
 	}
 	return 0;
 }
@@ -244,11 +252,16 @@ static int nothing_left(void)
 			world.events[world.seen].text);
 }
 
-static int do_at(const char *word)
+static int do_at(const struct line *l)
 {
+	bool relative = l->words[0][0] == '+';
 	uint64_t to;
 
-	if (span_parse_u64(span_str(word), INT64_MAX, &to) < 0 || (int64_t)to < world.now.ms)
+	if (span_parse_u64(span_str(l->words[0] + relative), INT64_MAX / 2, &to) < 0)
+		return complain("at takes a time");
+	if (relative)
+		to += (uint64_t)world.now.ms;
+	if ((int64_t)to < world.now.ms)
 		return complain("at takes a later time");
 	if (nothing_left() < 0)
 		return -1;
@@ -265,6 +278,21 @@ static int do_at(const char *word)
 	return 0;
 }
 
+/* Boot time goes on, and nobody is there to see it. */
+static int do_sleep(const struct line *l)
+{
+	uint64_t ms;
+
+	if (span_parse_u64(span_str(l->words[0]), INT64_MAX / 2, &ms) < 0)
+		return complain("sleep takes milliseconds");
+	if (nothing_left() < 0)
+		return -1;
+	world.now = mono_add_ms(world.now, (int64_t)ms);
+	engine_tick(world.engine, world.now);
+	drain();
+	return 0;
+}
+
 static struct client *client_of(uint64_t uid)
 {
 	for (size_t i = 0; i < world.n_clients; i++)
@@ -277,16 +305,19 @@ static struct client *client_of(uint64_t uid)
 	return &world.clients[world.n_clients++];
 }
 
-static int do_ask(char *label, const char *line)
+static int do_ask(const struct line *l)
 {
 	struct asked *asked = &world.asked[world.n_asked++];
-	char *at = strchr(label, '@');
+	const char *line = strchr(l->rest, ' ') + 1;
+	char *label = l->words[0], *at = strchr(label, '@');
 	uint64_t uid = DEFAULT_UID;
 	struct request request;
 	struct request_error error;
 	struct client *client;
 	struct reply reply;
 
+	if (world.n_asked == MAX_ASKED)
+		return complain("too many requests");
 	if (at) {
 		*at = '\0';
 		if (span_parse_u64(span_str(at + 1), UINT32_MAX, &uid) < 0)
@@ -307,8 +338,10 @@ static int do_ask(char *label, const char *line)
 	return 0;
 }
 
-static int do_leave(const char *label)
+static int do_leave(const struct line *l)
 {
+	const char *label = l->words[0];
+
 	for (size_t i = 0; i < world.n_asked; i++) {
 		if (strcmp(world.asked[i].label, label) != 0 || !world.asked[i].waiter)
 			continue;
@@ -320,77 +353,20 @@ static int do_leave(const char *label)
 	return complain("nobody waits by the name of %s", label);
 }
 
-static int outcome_kind(enum code code)
-{
-	switch (code) {
-	case CODE_NOT_FOUND:
-	case CODE_FORBIDDEN:
-	case CODE_REJECTED:
-		return OUTCOME_DEFINITE;
-	case CODE_UNAUTHORIZED:
-		return OUTCOME_KEY_REFUSED;
-	case CODE_RATE_LIMITED:
-		return OUTCOME_THROTTLED;
-	case CODE_BAD_UPSTREAM:
-		return OUTCOME_MALFORMED;
-	default:
-		return OUTCOME_TRANSIENT;
-	}
-}
-
-/* life=SECONDS or retry_after=MS, whichever it is. */
-static int number_of(const char *word, const char *name, int64_t *ret)
-{
-	struct span value = span_str(word);
-	uint64_t number;
-
-	if (!span_starts(value, name))
-		return -1;
-	value = span_of(value.ptr + strlen(name), value.len - strlen(name));
-	if (span_parse_u64(value, INT64_MAX, &number) < 0)
-		return -1;
-	*ret = (int64_t)number;
-	return 0;
-}
-
-static int read_answer(char *const words[], size_t count, struct outcome *ret)
-{
-	char jwt[128];
-	int64_t life;
-
-	*ret = (struct outcome){ .retry_after_ms = -1 };
-	if (strcmp(words[0], "token") == 0) {
-		if (count != 3 || number_of(words[2], "life=", &life) < 0)
-			return complain("token NAME life=SECONDS");
-		(void)snprintf(jwt, sizeof(jwt), "h.%s.s", words[1]);
-		ret->lifetime_ms = life * MS_PER_S;
-		ret->exp_s = (uint64_t)(world.now.ms / MS_PER_S + life);
-		ret->id = answer_token_id(span_str(jwt));
-		return secret_set(&ret->jwt, span_str(jwt));
-	}
-	ret->code = code_parse(span_str(words[0]));
-	if (ret->code == CODE_COUNT)
-		return complain("no code %s", words[0]);
-	ret->kind = (enum outcome_kind)outcome_kind(ret->code);
-	if (count > 1 && number_of(words[1], "retry_after=", &ret->retry_after_ms) < 0)
-		return complain("CODE retry_after=MS");
-	return 0;
-}
-
-static int do_clerk(char *const words[], size_t count)
+static int do_clerk(const struct line *l)
 {
 	char key[2 * WIRE_NAME_MAX + 2];
 	struct outcome outcome;
+	const char *wrong;
 
-	if (count < 3)
-		return complain("clerk SESSION TEMPLATE ANSWER");
-	(void)snprintf(key, sizeof(key), "%s %s", words[0], words[1]);
-	if (read_answer(words + 2, count - 2, &outcome) < 0)
-		return -1;
+	(void)snprintf(key, sizeof(key), "%s %s", l->words[0], l->words[1]);
+	wrong = clerk_answer(l->words + 2, l->count - 2, world.now, &outcome);
+	if (wrong)
+		return complain("%s", wrong);
 	for (size_t i = 0; i < world.n_flights; i++) {
 		struct demand *demand = world.flights[i].demand;
 
-		if (strcmp(world.flights[i].key, key) != 0)
+		if (fnmatch(key, world.flights[i].key, 0) != 0)
 			continue;
 		world.flights[i] = world.flights[--world.n_flights];
 		engine_fetched(world.engine, world.now, demand, &outcome);
@@ -419,13 +395,11 @@ static bool read_time(char *text, char **ret_rest, uint64_t *ret_from, uint64_t 
 	       span_parse_u64(span_of(to.ptr + 1, to.len - 1), INT64_MAX, ret_to) == 0;
 }
 
-static int do_expect(char *text)
+static int expect_event(char *text)
 {
 	uint64_t from = 0, to = INT64_MAX;
 	const struct event *event = &world.events[world.seen];
 
-	if (strcmp(text, "nothing") == 0)
-		return nothing_left();
 	(void)read_time(text, &text, &from, &to); /* it may be left out */
 	if (world.seen == world.n_events)
 		return complain("nothing happened, expected: %s", text);
@@ -438,41 +412,73 @@ static int do_expect(char *text)
 	return 0;
 }
 
-static int do_line(char *line)
+static int expect_stats(const struct line *l)
 {
-	char *words[WORDS], *save = NULL, *rest = strchr(line, ' ');
-	char copy[1024];
-	size_t count = 0;
+	char text[sizeof(world.complaint)];
+	const char *wrong = NULL;
 
-	rest = rest ? rest + 1 : line + strlen(line);
-	(void)snprintf(copy, sizeof(copy), "%s", line);
-	for (char *w = strtok_r(copy, " ", &save); w && count < WORDS;
-	     w = strtok_r(NULL, " ", &save))
-		words[count++] = w;
-	if (count == 0)
-		return 0;
-	if (strcmp(words[0], "config") == 0)
-		return do_config(words + 1, count - 1);
-	if (engine_needed() < 0)
-		return complain("no engine");
-	if (strcmp(words[0], "stop") == 0) {
-		engine_stop(world.engine, world.now);
-		drain();
-		return 0;
+	buf_reset(&world.scratch);
+	if (stats_write(world.engine, world.now, &world.scratch) < 0 ||
+	    buf_append(&world.scratch, "", 1) < 0)
+		return complain("no memory");
+	for (size_t i = 1; i < l->count && !wrong; i++)
+		wrong = numbers_wrong(world.scratch.ptr + world.scratch.start, l->words[i], text,
+				      sizeof(text));
+	return wrong ? complain("%s", wrong) : 0;
+}
+
+static int do_expect(const struct line *l)
+{
+	bool ready = engine_is_ready(world.engine);
+
+	if (strcmp(l->rest, "nothing") == 0)
+		return nothing_left();
+	if (strcmp(l->rest, "ready") == 0)
+		return ready ? 0 : complain("it is not ready");
+	if (strcmp(l->rest, "not ready") == 0)
+		return ready ? complain("it is ready") : 0;
+	return strcmp(l->words[0], "stats") == 0 ? expect_stats(l) : expect_event(l->rest);
+}
+
+static int do_stop(const struct line *l)
+{
+	(void)l;
+	engine_stop(world.engine, world.now);
+	drain();
+	return 0;
+}
+
+static int do_key(const struct line *l)
+{
+	(void)l;
+	engine_key_changed(world.engine, world.now);
+	drain();
+	return 0;
+}
+
+/* `words`: how many it needs at least. */
+static const struct {
+	const char *verb;
+	size_t words;
+	int (*run)(const struct line *l);
+} verbs[] = {
+	{ "config", 1, do_config }, { "at", 1, do_at },	      { "sleep", 1, do_sleep },
+	{ "ask", 2, do_ask },	    { "leave", 1, do_leave }, { "clerk", 3, do_clerk },
+	{ "expect", 1, do_expect }, { "stop", 0, do_stop },   { "key", 0, do_key },
+};
+
+static int do_line(const struct line *l)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		if (strcmp(l->verb, verbs[i].verb) != 0)
+			continue;
+		if (l->count < verbs[i].words)
+			return complain("incomplete: %s", l->verb);
+		if (verbs[i].run != do_config && engine_needed() < 0)
+			return complain("no engine");
+		return verbs[i].run(l);
 	}
-	if (count < 2)
-		return complain("incomplete: %s", line);
-	if (strcmp(words[0], "at") == 0)
-		return do_at(words[1]);
-	if (strcmp(words[0], "ask") == 0 && count > 2)
-		return do_ask(words[1], strchr(rest, ' ') + 1);
-	if (strcmp(words[0], "leave") == 0)
-		return do_leave(words[1]);
-	if (strcmp(words[0], "clerk") == 0)
-		return do_clerk(words + 1, count - 1);
-	if (strcmp(words[0], "expect") == 0)
-		return do_expect(rest);
-	return complain("unknown: %s", line);
+	return complain("unknown: %s", l->verb);
 }
 
 static void begin(void)
@@ -508,21 +514,16 @@ static void end(void)
 
 static int replay(FILE *file)
 {
-	char line[1024];
-	int number = 0, result = 0;
+	struct script script = { .file = file };
+	struct line line;
+	int result = 0;
 
-	while (result == 0 && fgets(line, sizeof(line), file)) {
-		number++;
-		line[strcspn(line, "#\n")] = '\0';
-		for (size_t len = strlen(line); len && line[len - 1] == ' '; len--)
-			line[len - 1] = '\0';
-		if (line[0])
-			result = do_line(line);
-	}
+	while (result == 0 && script_next(&script, &line))
+		result = do_line(&line);
 	if (result == 0)
 		result = nothing_left();
 	if (result < 0)
-		printf("# line %d: %s\n", number, world.complaint);
+		printf("# line %d: %s\n", script.number, world.complaint);
 	return result;
 }
 
