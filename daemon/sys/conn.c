@@ -7,6 +7,7 @@
 #include "daemon/sys/requests.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -61,8 +62,9 @@ static void count_buffered(struct conn *conn)
 /* Nothing is held for it, and nothing is to be done about it: an idle client between requests. */
 static bool is_quiet(const struct conn *conn)
 {
-	return conn->state == CONN_OPEN && conn->pending_count == 0 && conn->events == EV_READ &&
-	       !conn->unread && !conn->in.ptr && !conn->out.ptr && list_is_empty(&conn->dirty_node);
+	return !conn->paused && conn->state == CONN_OPEN && conn->pending_count == 0 &&
+	       conn->events == EV_READ && !conn->unread && !conn->in.ptr && !conn->out.ptr &&
+	       list_is_empty(&conn->dirty_node);
 }
 
 /* Sends from `from`. 0, 1 where the socket is full, or negative errno. */
@@ -151,33 +153,31 @@ static void set_timeout(struct conn *conn, struct mono now)
 			 mono_add_ms(now, blocked ? WRITE_TIMEOUT_MS : LINE_TIMEOUT_MS));
 }
 
-/* Edges, not levels: epoll(7) then need not look again at each socket that it has reported. What
- * was there before comes as an edge too. */
+/* Edges, not levels: epoll(7) then need not look again at each socket that it has reported, nor
+ * does one that is not read report itself again and again. What was there before comes as an edge
+ * too. */
 static void wait_for(struct conn *conn, short events)
 {
 	evutil_socket_t fd = conn->event.ev_fd;
-	int flags = events | (events & EV_READ ? EV_CLOSED : 0) | EV_PERSIST | EV_ET;
 
 	if (events == conn->events)
 		return;
 	(void)event_del(&conn->event); /* it may be active though it waits for nothing */
 	conn->events = (uint8_t)events;
-	(void)event_assign(&conn->event, conn->owner->base, fd, (short)flags, on_event, conn);
-	if (events && event_add(&conn->event, NULL) < 0)
+	(void)event_assign(&conn->event, conn->owner->base, fd,
+			   (short)(events | EV_CLOSED | EV_PERSIST | EV_ET), on_event, conn);
+	if (event_add(&conn->event, NULL) < 0)
 		conn_kill(conn);
 }
 
 /* The one place that decides what a connection waits for. */
 static void rearm(struct conn *conn, struct mono now)
 {
-	bool takes = conn->state == CONN_OPEN && requests_room(conn) > 0;
-	bool writes = buf_len(&conn->out) > 0;
-
+	conn->paused = conn->state != CONN_OPEN || requests_room(conn) == 0;
 	set_timeout(conn, now);
 	count_buffered(conn);
-	wait_for(conn,
-		 (short)((takes && !conn->has_lines ? EV_READ : 0) | (writes ? EV_WRITE : 0)));
-	if (takes && (conn->has_lines || conn->unread))
+	wait_for(conn, buf_len(&conn->out) ? EV_READ | EV_WRITE : EV_READ);
+	if (!conn->paused && (conn->has_lines || conn->unread))
 		event_active(&conn->event, EV_READ, 0); /* in its turn; the others first */
 }
 
@@ -238,7 +238,9 @@ static void conn_read(struct conn *conn, bool closed)
 
 	if (kept)
 		memcpy(at, conn->in.ptr + conn->in.start, kept);
-	if (!conn->has_lines) {
+	if (conn->has_lines) {
+		conn->unread = true; /* the edge that this may be does not come again */
+	} else {
 		n = recv(conn->event.ev_fd, at + kept, CONN_READ_SIZE, MSG_DONTWAIT);
 		conn->unread =
 		    n == CONN_READ_SIZE || (n > 0 && closed) || (n < 0 && errno == EINTR);
@@ -247,6 +249,7 @@ static void conn_read(struct conn *conn, bool closed)
 		add_turn(conn, kept + (size_t)n);
 	} else if (n == 0) {
 		conn->state = CONN_DRAINING; /* a line without its end is none */
+		conn->paused = true;
 		conn_dirty(conn);
 	} else if (errno == EINTR) {
 		conn_dirty(conn);
@@ -255,17 +258,31 @@ static void conn_read(struct conn *conn, bool closed)
 	}
 }
 
+/* True if the client has closed its socket, not just said that it has no more to say. */
+static bool has_hung_up(evutil_socket_t fd)
+{
+	struct pollfd pollfd = { .fd = fd };
+
+	return poll(&pollfd, 1, 0) == 1 && pollfd.revents & (POLLHUP | POLLERR);
+}
+
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *conn = arg;
 
-	(void)fd;
-	if (conn->has_turn)
+	if (conn->has_turn) { /* what it sent before comes first, and may be its end */
+		event_active(&conn->event, what, 0);
 		conns_take_turns(conn->owner);
+		return;
+	}
 	if (what & EV_WRITE)
 		conn_dirty(conn);
-	if (what & (EV_READ | EV_CLOSED) && conn->state == CONN_OPEN)
+	if (what & (EV_READ | EV_CLOSED) && !conn->paused)
 		conn_read(conn, what & EV_CLOSED);
+	else if (what & (EV_READ | EV_CLOSED))
+		conn->unread = true;
+	if (conn->paused && has_hung_up(fd))
+		conn_kill(conn); /* and with it what nobody waits for */
 }
 
 /* What the client sent beyond what we followed would turn our answer into a reset (unix(7)). */

@@ -51,6 +51,7 @@ struct conn {
 	uint8_t events; /* EV_READ, EV_WRITE: what `event` waits for */
 	bool has_lines; /* `in` may hold whole lines, to be taken before more is read */
 	bool unread;	/* more may have come than was read, and no event will tell */
+	bool paused;	/* no more is read, for now or for good */
 	bool has_turn;	/* one of owner->turns is its */
 };
 

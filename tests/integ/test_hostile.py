@@ -371,6 +371,22 @@ class OrderTest(HostileCase):
         self.assertEqual(harness.Reply(self.served.ask("GET sess_left -")).src, "cache")
         self.assertEqual(self.bapi.calls("sess_left"), 1)
 
+    def test_who_hangs_up_waits_no_more(self):
+        """Neither does what was asked take up room, however much it was; half closed is not gone."""
+        self.bapi.fault("delay", session="sess_slow", ms=20000)
+        before = self.served.stats()["clients"]
+        for asked, half_first in ((1, False), (1, True), (200, False)):
+            with self.subTest(asked=asked, half_first=half_first):
+                conn = self.served.connect()
+                conn.send("".join(f"#{n} GET sess_slow - wait=60000\n" for n in range(asked)))
+                if half_first:
+                    conn.shut_write()
+                harness.wait_for(lambda: self.served.stats()["waiting"], what="it to wait")
+                conn.close()
+                harness.wait_for(lambda: self.served.stats()["waiting"] == 0, 5, "it to be gone")
+                harness.wait_for(lambda: self.served.stats()["clients"] == before, 5,
+                                 "its connection to be gone")
+
     def test_netcat(self):
         if not shutil.which("nc"):
             self.skipTest("nc is not installed")
