@@ -18,7 +18,7 @@ CC          ?= cc
 DEPS_BUILD := gcc pkg-config libcurl4-openssl-dev libcjson-dev libevent-dev libsystemd-dev \
               libsodium-dev libinih-dev libssl-dev
 DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev python3 curl openssl netcat-openbsd nghttp2-proxy \
-              systemd clang clang-format valgrind
+              systemd clang clang-format valgrind mandoc
 DEPS_BENCH := $(DEPS_CHECK) memcached strace gnuplot-nox
 
 # ---------------------------------------------------------------------------------- flags
@@ -62,6 +62,7 @@ SANDBOX := $(wildcard tests/sandbox/*.c)
 UNIT   := $(wildcard tests/unit/test_*.c)
 FUZZ   := $(wildcard tests/fuzz/fuzz_*.c)
 REPLAY := $(wildcard tests/replay/*.c)
+MAN    := $(wildcard daemon/*.[1-8] client/*.[1-8] proto/*.[1-8] tests/sandbox/*.[1-8])
 BENCH_LIB := bench/bench.c bench/draw.c bench/histogram.c bench/protocol.c
 SCALE := $(wildcard bench/scale/*.c)
 BENCH  := $(filter-out $(BENCH_LIB),$(wildcard bench/*.c))
@@ -221,7 +222,7 @@ $(BUILD)/scale/%.md: $(BUILD)/bench/scale/scale
 
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
-		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(MANDIR)/man1
+		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(UNITDIR) $(addprefix $(DESTDIR)$(MANDIR)/man,1 3 5 7 8)
 	install -m 755 $(BUILD)/clerk-tokend $(DESTDIR)$(SBINDIR)/
 	install -m 755 $(BUILD)/clerk-token $(BUILD)/clerk-bapi-sandbox $(DESTDIR)$(BINDIR)/
 	install -m 755 $(BUILD)/libclerktoken.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/
@@ -234,7 +235,8 @@ install: all
 	for unit in systemd/*.service systemd/*.socket; do \
 		sed -e 's|@SBINDIR@|$(SBINDIR)|' $$unit > $(DESTDIR)$(UNITDIR)/$${unit##*/} && \
 		chmod 644 $(DESTDIR)$(UNITDIR)/$${unit##*/} || exit 1; done
-	install -m 644 tests/sandbox/clerk-bapi-sandbox.1 $(DESTDIR)$(MANDIR)/man1/
+	for page in $(MAN); do \
+		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
 
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/clerk-tokend $(DESTDIR)$(BINDIR)/clerk-token \
@@ -242,7 +244,7 @@ uninstall:
 		$(DESTDIR)$(LIBDIR)/libclerktoken.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/libclerktoken.a \
 		$(DESTDIR)$(INCLUDEDIR)/clerktoken.h $(DESTDIR)$(LIBDIR)/pkgconfig/clerktoken.pc \
 		$(DESTDIR)$(UNITDIR)/clerk-tokend.service $(DESTDIR)$(UNITDIR)/clerk-tokend.socket \
-		$(DESTDIR)$(MANDIR)/man1/clerk-bapi-sandbox.1
+		$(foreach page,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 
 dist:
 	mkdir -p dist
