@@ -240,8 +240,9 @@ static void conn_read(struct conn *conn, bool closed)
 		memcpy(at, conn->in.ptr + conn->in.start, kept);
 	if (!conn->has_lines) {
 		n = recv(conn->event.ev_fd, at + kept, CONN_READ_SIZE, MSG_DONTWAIT);
+		/* Its end is told of once: from now on, until a read finds nothing. */
 		conn->unread =
-		    n == CONN_READ_SIZE || (n > 0 && closed) || (n < 0 && errno == EINTR);
+		    n > 0 ? n == CONN_READ_SIZE || closed || conn->unread : n < 0 && errno == EINTR;
 	}
 	if (n > 0 || conn->has_lines) {
 		add_turn(conn, kept + (size_t)n);
@@ -260,11 +261,13 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	struct conn *conn = arg;
 
 	(void)fd;
-	if (conn->has_turn)
-		conns_take_turns(conn->owner);
 	if (what & EV_WRITE)
 		conn_dirty(conn);
-	if (what & (EV_READ | EV_CLOSED) && conn->state == CONN_OPEN)
+	if (!(what & (EV_READ | EV_CLOSED)) || conn->state != CONN_OPEN)
+		return;
+	if (conn->has_turn)
+		conn->unread = true; /* what was read goes first */
+	else
 		conn_read(conn, what & EV_CLOSED);
 }
 

@@ -6,6 +6,7 @@ import random
 import re
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -720,6 +721,48 @@ class TrackerTest(harness.Case):
             tracker.close()
             other.close()
             self.assertEqual(daemon.ask("PING\n"), "OK pong")
+
+
+class WakeTest(harness.Case):
+    """What comes while the daemon stands still is one wake when it goes on."""
+
+    def setUp(self):
+        self.bapi = self.sandbox()
+        self.served = self.daemon(self.bapi)
+
+    def connected(self, count):
+        conns = [self.connect(self.served) for _ in range(count)]
+        for conn in conns:
+            self.assertEqual(conn.ask("PING"), "OK pong")
+        return conns
+
+    def test_the_end_behind_a_full_read(self):
+        """One event tells of the lines and of the end, and one read does not bring both."""
+        conn, = self.connected(1)
+        self.served.send_signal(signal.SIGSTOP)
+        conn.send(("PING x=" + "a" * 992 + "\n") * 20)
+        conn.shut_write()
+        self.served.send_signal(signal.SIGCONT)
+        for _ in range(20):
+            self.assertEqual(conn.line(), "OK pong")
+        conn.expect_eof()
+
+    def test_an_answer_while_requests_lie_read(self):
+        """The time of a request is over between the read of what ends the connection and the
+        look at it, so that it is looked at twice in one wake."""
+        self.bapi.fault("hang")
+        for _ in range(3):
+            conn, = self.connected(1)
+            conn.send("GET sess_1 hasura wait=200\n")
+            harness.wait_for(lambda: self.served.stats()["waiting"], what="the request")
+            self.served.send_signal(signal.SIGSTOP)
+            send_what_fits(conn, b"GET / HTTP/1.1\n" + b"PING\n" * 4000)
+            select.select([], [], [], 0.3)
+            self.served.send_signal(signal.SIGCONT)
+            self.assertEqual(harness.Reply(conn.line()).code, "timeout")
+            self.assertEqual(harness.Reply(conn.line()).code, "bad_request")
+            conn.expect_eof()
+            self.assertEqual(self.served.ask("PING"), "OK pong")
 
 
 class BuffersTest(harness.Case):
