@@ -1,6 +1,7 @@
 """Clients that are broken, greedy or hostile: the daemon lives, its memory is bounded, and what
 others ask for from memory is answered as fast as ever."""
 
+import json
 import os
 import random
 import re
@@ -763,6 +764,16 @@ class WakeTest(harness.Case):
             self.assertEqual(harness.Reply(conn.line()).code, "bad_request")
             conn.expect_eof()
             self.assertEqual(self.served.ask("PING"), "OK pong")
+
+    def test_who_comes_later_is_served_among_those_who_have_much_to_ask(self):
+        asker, *greedy = self.connected(51)
+        self.served.send_signal(signal.SIGSTOP)
+        drops = sum(send_what_fits(conn, b"DROP s\n" * 40000) // 7 for conn in greedy)
+        self.served.send_signal(signal.SIGCONT)
+        select.select([conn.socket for conn in greedy], [], [])
+        asker.send("STATS\n")
+        done = json.loads(asker.line()[3:])["drops"]
+        self.assertLess(done, drops / 10, "all others went first")
 
 
 class BuffersTest(harness.Case):
