@@ -52,7 +52,7 @@ bool conn_write(struct conn *conn, const struct reply *reply)
 /* Keeps the sum of what waits. */
 static void count_buffered(struct conn *conn)
 {
-	size_t now = conn->out.size + conn->held;
+	size_t now = conn->out.size + conn->held + conn->pending_count * sizeof(struct pending);
 
 	conn->owner->buffered = conn->owner->buffered - conn->counted + now;
 	conn->counted = (uint32_t)now;
@@ -352,10 +352,18 @@ int conn_new(struct conns *c, int fd)
 
 void conn_push(struct conn *conn, const struct reply *push)
 {
+	struct conns *c = conn->owner;
+	size_t waiting = conn_waiting(conn);
+
 	conn_dirty(conn);
+	if (conn->state == CONN_DEAD)
+		return;
 	/* One that doesn't read loses its connection, and with it must forget all. */
-	if (conn_waiting(conn) > CONN_OUT_MAX)
+	if (waiting > CONN_OUT_MAX || (waiting > 0 && c->buffered > CONN_ALL_OUT_MAX)) {
 		conn_kill(conn);
-	else if (conn->state != CONN_DEAD)
-		(void)conn_write(conn, push);
+		c->buffered -= conn->counted; /* others may stay for it */
+		conn->counted = 0;
+	} else if (conn_write(conn, push)) {
+		count_buffered(conn);
+	}
 }

@@ -787,19 +787,55 @@ class BuffersTest(harness.Case):
         self.assertEqual(reader.ask("PING"), "OK pong")
         before = daemon.rss()
         clients = [self.connect(daemon) for _ in range(self.CLIENTS)]
+        self.ask_without_reading(clients, b"STATS\n" * 500, reader)
+        self.assert_bounded(daemon, before)
+        for client in clients:
+            client.close()
+        self.assertEqual(reader.ask("PING"), "OK pong")
+
+    def test_large_answers_too(self):
+        sandbox = self.sandbox()
+        daemon = self.daemon(sandbox)
+        sandbox.config(token_size=30000)
+        reader = self.connect(daemon)
+        self.assertTrue(harness.Reply(reader.ask("GET sess_1 hasura")).jwt)
+        before = daemon.rss()
+        clients = [self.connect(daemon) for _ in range(2 * self.CLIENTS)]
+        self.ask_without_reading(clients, b"GET sess_1 hasura\n" * 31, reader)
+        self.assert_bounded(daemon, before)
+        reader.send("GET sess_1 hasura\n" * 100)
+        for _ in range(100):
+            self.assertTrue(harness.Reply(reader.line()).jwt)
+
+    def test_drops_too(self):
+        daemon = self.daemon(self.sandbox())
+        trackers = [self.connect(daemon) for _ in range(self.CLIENTS)]
+        for tracker in trackers:
+            self.assertEqual(tracker.ask("TRACK on"), "OK")
+        reader = self.connect(daemon)
+        self.assertEqual(reader.ask("TRACK on"), "OK")
+        before = daemon.rss()
+        drop = f"DROP {'s' * 128} {'t' * 128}\n"
+        for _ in range(50):
+            reader.send(drop * 100)
+            for _ in range(200):
+                self.assertRegex(reader.line(), r"^OK dropped=0$|^\* DROP s+ t+$")
+        self.assert_bounded(daemon, before)
+        self.assertLess(daemon.stats()["clients"], self.CLIENTS)
+
+    def ask_without_reading(self, clients, requests, reader):
         quiet_since, sent_last = time.monotonic(), -1
         sent = 0
         while time.monotonic() - quiet_since < 0.5:  # until none of them takes any more
             for client in clients:
-                sent += send_what_fits(client, b"STATS\n" * 500)
+                sent += send_what_fits(client, requests)
             self.assertEqual(reader.ask("PING"), "OK pong")
             if sent != sent_last:
                 quiet_since, sent_last = time.monotonic(), sent
+
+    def assert_bounded(self, daemon, before):
         if not harness.is_sanitized(daemon.program):
             self.assertLess(daemon.rss() - before, self.BOUND + self.BESIDE)
-        for client in clients:
-            client.close()
-        self.assertEqual(reader.ask("PING"), "OK pong")
 
 
 if __name__ == "__main__":
