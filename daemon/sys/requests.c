@@ -157,6 +157,7 @@ static void refuse(struct conn *conn, struct span tag, const struct request_erro
 	struct reply reply = reply_error(error->code, RETRY_NEVER, error->text);
 
 	reply.tag = tag;
+	engine_note_error(conn->owner->engine, error->code);
 	answer_now(conn, &reply);
 	if (error->close)
 		conn->state = CONN_DRAINING;

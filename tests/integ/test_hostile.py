@@ -204,6 +204,9 @@ class MalformedTest(HostileCase):
                 reply = harness.Reply(conn.ask(line.decode()))
                 self.assertEqual((reply.code, reply.retry), (code, None))
         self.assertEqual(conn.ask("PING"), "OK pong")
+        codes = [code for _, code in BAD_LINES]
+        for code, count in self.served.stats()["errors"].items():
+            self.assertEqual(count, codes.count(code), code)
 
     def test_the_connection_goes_on_in_one_piece(self):
         conn = self.connect(self.served)
@@ -615,6 +618,8 @@ class LimitTest(HostileCase):
                 reply = harness.Reply(refused.line())
                 self.assertEqual((reply.code, reply.retry is None), ("overloaded", False))
                 refused.expect_eof()
+        stats = json.loads(conns[2].ask("STATS")[3:])
+        self.assertEqual(stats["errors"]["overloaded"], 3)
         self.assertEqual(harness.Reply(conns[3].ask(HOT)).src, "cache")
         conns[0].close()
         harness.wait_for(daemon.answers_ping, what="room for one more")
