@@ -133,28 +133,41 @@ static size_t free_doomed(struct cache *c, struct entry *e)
 
 static void free_some_doomed(struct cache *c)
 {
-	for (size_t work = 0; c->doomed_at <= c->doomed.mask; c->doomed_at++, work++)
-		for (struct map_node **chain = &c->doomed.buckets[c->doomed_at]; *chain;) {
-			struct entry *e = container_of(*chain, struct entry, chain);
+	for (size_t work = 0; c->doomed_at <= c->doomed.mask; work++) {
+		struct map_node **chain = &c->doomed.buckets[c->doomed_at];
+		struct entry *e;
 
-			if (work >= FREE_WORK)
-				return;
-			*chain = e->chain.next;
-			work += FREE_ENTRY_WORK + free_doomed(c, e) / FREE_PAGES_WORK;
+		if (work >= FREE_WORK)
+			return;
+		if (!*chain) {
+			c->doomed_at++;
+			continue;
 		}
+		e = container_of(*chain, struct entry, chain);
+		*chain = e->chain.next;
+		work += FREE_ENTRY_WORK + free_doomed(c, e) / FREE_PAGES_WORK;
+	}
 	c->beside -= mem_footprint(c->doomed.buckets);
 	map_deinit(&c->doomed);
 }
 
+static size_t held(const struct cache *c)
+{
+	return c->bytes + c->beside;
+}
+
 bool cache_make_room(struct cache *c, size_t size, const struct entry *keep)
 {
+	/* Far beyond a bound that was made smaller, who needs room does not wait for all that has
+	 * to go, but for as much as it needs. */
+	size_t bound = c->is_behind && held(c) > c->max_bytes ? held(c) : c->max_bytes;
 	unsigned tries = EVICTION_TRIES;
 
-	while (c->doomed.buckets && c->bytes + c->beside + size > c->max_bytes)
+	while (c->doomed.buckets && held(c) + size > bound)
 		free_some_doomed(c);
-	while (c->bytes + c->beside + size > c->max_bytes && tries)
+	while (held(c) + size > bound && tries)
 		tries -= !evict_one(c, keep);
-	return c->bytes + c->beside + size <= c->max_bytes;
+	return held(c) + size <= bound;
 }
 
 void cache_charge(struct cache *c, struct account *account, size_t size)
@@ -376,7 +389,7 @@ struct entry *cache_hollow(struct cache *c, struct entry *old)
 	struct entry *e;
 
 	assert(!old->demand);
-	if (c->bytes + c->beside + block_size(entry_key_text(old).len) > c->max_bytes)
+	if (held(c) + block_size(entry_key_text(old).len) > c->max_bytes)
 		return NULL;
 	e = replace(c, old, 0);
 	if (!e)
@@ -434,8 +447,7 @@ static void relocate(void *arg, void *from, void *to)
 
 static bool is_over(const struct cache *c)
 {
-	return c->bytes + c->beside > c->max_bytes ||
-	       c->slab.resident + c->beside > c->max_bytes + SLACK;
+	return held(c) > c->max_bytes || c->slab.resident + c->beside > c->max_bytes + SLACK;
 }
 
 /* Within the bound by what is resident, too, or a bounded amount of work nearer to it. */

@@ -574,6 +574,11 @@ bool engine_is_ready(const struct engine *e)
 	       e->unusable < READY_AFTER_FAILURES;
 }
 
+void engine_note_error(struct engine *e, enum code code)
+{
+	e->stats.errors[code]++;
+}
+
 const struct stats *engine_stats(const struct engine *e)
 {
 	return &e->stats;

@@ -142,4 +142,7 @@ size_t engine_pending(const struct engine *e);
 /* True if Clerk's last answers were of use, or nothing has needed it. */
 bool engine_is_ready(const struct engine *e);
 
+/* Counts an error that was answered without asking the engine. */
+void engine_note_error(struct engine *e, enum code code);
+
 const struct stats *engine_stats(const struct engine *e);

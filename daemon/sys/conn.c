@@ -53,7 +53,7 @@ bool conn_write(struct conn *conn, const struct reply *reply)
 /* Keeps the sum of what waits. */
 static void count_buffered(struct conn *conn)
 {
-	size_t now = conn->out.size + conn->held;
+	size_t now = conn->out.size + conn->held + conn->pending_count * sizeof(struct pending);
 
 	conn->owner->buffered = conn->owner->buffered - conn->counted + now;
 	conn->counted = (uint32_t)now;
@@ -170,6 +170,22 @@ static void wait_for(struct conn *conn, short events)
 		conn_kill(conn);
 }
 
+/* True if the client has closed its socket, not just said that it has no more to say. */
+static bool has_hung_up(evutil_socket_t fd)
+{
+	struct pollfd pollfd = { .fd = fd };
+
+	return poll(&pollfd, 1, 0) == 1 && pollfd.revents & (POLLHUP | POLLERR);
+}
+
+/* It is not read, or there is nothing left to read. */
+static void conn_look(struct conn *conn)
+{
+	conn->unread = true;
+	if (has_hung_up(conn->event.ev_fd))
+		conn_kill(conn); /* and with it what nobody waits for */
+}
+
 /* The one place that decides what a connection waits for. */
 static void rearm(struct conn *conn, struct mono now)
 {
@@ -177,7 +193,9 @@ static void rearm(struct conn *conn, struct mono now)
 	set_timeout(conn, now);
 	count_buffered(conn);
 	wait_for(conn, buf_len(&conn->out) ? EV_READ | EV_WRITE : EV_READ);
-	if (!conn->paused && (conn->has_lines || conn->unread))
+	if (conn->paused && conn->unread)
+		conn_look(conn);
+	else if (!conn->paused && (conn->has_lines || conn->unread))
 		event_active(&conn->event, EV_READ, 0); /* in its turn; the others first */
 }
 
@@ -242,14 +260,16 @@ static void conn_read(struct conn *conn, bool closed)
 		conn->unread = true; /* the edge that this may be does not come again */
 	} else {
 		n = recv(conn->event.ev_fd, at + kept, CONN_READ_SIZE, MSG_DONTWAIT);
+		/* Its end is told of once: from now on, until a read finds nothing. */
 		conn->unread =
-		    n == CONN_READ_SIZE || (n > 0 && closed) || (n < 0 && errno == EINTR);
+		    n > 0 ? n == CONN_READ_SIZE || closed || conn->unread : n < 0 && errno == EINTR;
 	}
 	if (n > 0 || conn->has_lines) {
 		add_turn(conn, kept + (size_t)n);
 	} else if (n == 0) {
 		conn->state = CONN_DRAINING; /* a line without its end is none */
 		conn->paused = true;
+		conn_look(conn);
 		conn_dirty(conn);
 	} else if (errno == EINTR) {
 		conn_dirty(conn);
@@ -258,31 +278,21 @@ static void conn_read(struct conn *conn, bool closed)
 	}
 }
 
-/* True if the client has closed its socket, not just said that it has no more to say. */
-static bool has_hung_up(evutil_socket_t fd)
-{
-	struct pollfd pollfd = { .fd = fd };
-
-	return poll(&pollfd, 1, 0) == 1 && pollfd.revents & (POLLHUP | POLLERR);
-}
-
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *conn = arg;
 
-	if (conn->has_turn) { /* what it sent before comes first, and may be its end */
-		event_active(&conn->event, what, 0);
-		conns_take_turns(conn->owner);
-		return;
-	}
+	(void)fd;
 	if (what & EV_WRITE)
 		conn_dirty(conn);
-	if (what & (EV_READ | EV_CLOSED) && !conn->paused)
-		conn_read(conn, what & EV_CLOSED);
-	else if (what & (EV_READ | EV_CLOSED))
-		conn->unread = true;
-	if (conn->paused && has_hung_up(fd))
-		conn_kill(conn); /* and with it what nobody waits for */
+	if (!(what & (EV_READ | EV_CLOSED)))
+		return;
+	if (conn->has_turn)
+		conn->unread = true; /* what was read goes first */
+	else if (conn->paused)
+		conn_look(conn);
+	else
+		conn_read(conn, what & EV_CLOSED); /* which may be its end */
 }
 
 /* What the client sent beyond what we followed would turn our answer into a reset (unix(7)). */
@@ -366,10 +376,18 @@ int conn_new(struct conns *c, int fd)
 
 void conn_push(struct conn *conn, const struct reply *push)
 {
+	struct conns *c = conn->owner;
+	size_t waiting = conn_waiting(conn);
+
 	conn_dirty(conn);
+	if (conn->state == CONN_DEAD)
+		return;
 	/* One that doesn't read loses its connection, and with it must forget all. */
-	if (conn_waiting(conn) > CONN_OUT_MAX)
+	if (waiting > CONN_OUT_MAX || (waiting > 0 && c->buffered > CONN_ALL_OUT_MAX)) {
 		conn_kill(conn);
-	else if (conn->state != CONN_DEAD)
-		(void)conn_write(conn, push);
+		c->buffered -= conn->counted; /* others may stay for it */
+		conn->counted = 0;
+	} else if (conn_write(conn, push)) {
+		count_buffered(conn);
+	}
 }

@@ -22,9 +22,8 @@
 #define CONN_INPUT_MAX (WIRE_REQUEST_MAX + CONN_READ_SIZE)
 #define CONN_OUT_MAX 2097152 /* bytes that may wait for the client, with what is to come */
 #define CONN_MAX_PENDING 64  /* requests that wait, or are taken in one wake */
-#define CONN_ALL_OUT_MAX                                                                           \
-	67108864	    /* of all connections; above, who doesn't read isn't read from         \
-			     */
+/* Of all connections; above, who doesn't read isn't read from, nor told of drops. */
+#define CONN_ALL_OUT_MAX 67108864
 #define CONN_OUT_SLACK 4096 /* for what nobody asked for: pushes of drops */
 
 enum conn_state {
@@ -44,7 +43,7 @@ struct conn {
 	struct list news;	/* struct watch.effect_node: watches with something to tell */
 	struct heap_node timeout;
 	struct buf in, out; /* what is left over */
-	uint32_t held;	    /* bytes in `pendings` */
+	uint32_t held;	    /* bytes of buffers in `pendings` */
 	uint32_t counted;   /* of owner->buffered: what waited when it was last looked at */
 	uint16_t pending_count, untagged;
 	uint8_t state;	/* enum conn_state */

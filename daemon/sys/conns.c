@@ -52,6 +52,7 @@ void conns_accept(struct conns *c, int fd)
 
 	if (result == 0)
 		return;
+	engine_note_error(c->engine, CODE_OVERLOADED);
 	log_warning("connection refused reason=\"%s\"",
 		    result > 0 ? "limit of connections" : strerror(-result));
 	(void)send(fd, overloaded, sizeof(overloaded) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);

@@ -64,6 +64,9 @@ static struct event_base *new_base(void)
 		return NULL;
 	/* One thread; and nothing here asks libevent what time it is. */
 	(void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_NO_CACHE_TIME);
+	/* Else whoever is made active again while others are served would be served before any
+	 * socket is looked at. */
+	(void)event_config_set_max_dispatch_interval(config, NULL, MAX_CALLBACKS, 0);
 	base = event_base_new_with_config(config);
 	event_config_free(config);
 	return base;

@@ -5,6 +5,12 @@
 #include "daemon/sys/conn.h"
 #include "proto/frame.h"
 
+/* Who reads is answered then, one request at a time. */
+static bool is_crowded(const struct conns *c)
+{
+	return c->buffered > CONN_ALL_OUT_MAX;
+}
+
 size_t requests_room(const struct conn *conn)
 {
 	size_t max_reply = conn->owner->max_reply;
@@ -13,8 +19,8 @@ size_t requests_room(const struct conn *conn)
 	size_t slots =
 	    conn->pending_count < CONN_MAX_PENDING ? CONN_MAX_PENDING - conn->pending_count : 0;
 
-	if (conn->owner->buffered > CONN_ALL_OUT_MAX && conn_waiting(conn) > 0)
-		return 0;
+	if (is_crowded(conn->owner))
+		slots = conn_waiting(conn) == 0 && slots;
 	return fit < slots ? fit : slots;
 }
 
@@ -57,7 +63,7 @@ static void release_held(struct conn *conn)
 			return;
 		if (buf_append(conn_out(conn), held.ptr, held.len) < 0)
 			conn_kill(conn);
-		conn->held -= (uint32_t)held.len;
+		conn->held -= (uint32_t)p->held.size;
 		pending_free(p);
 	}
 }
@@ -77,7 +83,7 @@ static void hold(struct pending *p, const struct reply *reply)
 {
 	if (reply_write(&p->held, reply) < 0)
 		conn_kill(p->conn);
-	p->conn->held += (uint32_t)buf_len(&p->held);
+	p->conn->held += (uint32_t)p->held.size;
 }
 
 void requests_answer(struct pending *p, const struct reply *reply)
@@ -151,6 +157,7 @@ static void refuse(struct conn *conn, struct span tag, const struct request_erro
 	struct reply reply = reply_error(error->code, RETRY_NEVER, error->text);
 
 	reply.tag = tag;
+	engine_note_error(conn->owner->engine, error->code);
 	answer_now(conn, &reply);
 	if (error->close)
 		conn->state = CONN_DRAINING;
@@ -250,8 +257,8 @@ static void answer(struct conn *conn, struct mono now, const struct turn *turn)
 bool requests_take(struct conn *conn, struct mono now, struct turn *turn)
 {
 	static const struct request_error too_long = { CODE_TOO_LONG, NULL, true };
-	bool owes = conn->pending_count || conn->out.ptr;
-	size_t lines = owes ? requests_room(conn) : conn->owner->room;
+	bool quiet = !conn->pending_count && !conn->out.ptr && !is_crowded(conn->owner);
+	size_t lines = quiet ? conn->owner->room : requests_room(conn);
 
 	for (;;) {
 		if (turn->n > lines)

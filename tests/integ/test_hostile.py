@@ -1,11 +1,13 @@
 """Clients that are broken, greedy or hostile: the daemon lives, its memory is bounded, and what
 others ask for from memory is answered as fast as ever."""
 
+import json
 import os
 import random
 import re
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -202,6 +204,9 @@ class MalformedTest(HostileCase):
                 reply = harness.Reply(conn.ask(line.decode()))
                 self.assertEqual((reply.code, reply.retry), (code, None))
         self.assertEqual(conn.ask("PING"), "OK pong")
+        codes = [code for _, code in BAD_LINES]
+        for code, count in self.served.stats()["errors"].items():
+            self.assertEqual(count, codes.count(code), code)
 
     def test_the_connection_goes_on_in_one_piece(self):
         conn = self.connect(self.served)
@@ -629,6 +634,8 @@ class LimitTest(HostileCase):
                 reply = harness.Reply(refused.line())
                 self.assertEqual((reply.code, reply.retry is None), ("overloaded", False))
                 refused.expect_eof()
+        stats = json.loads(conns[2].ask("STATS")[3:])
+        self.assertEqual(stats["errors"]["overloaded"], 3)
         self.assertEqual(harness.Reply(conns[3].ask(HOT)).src, "cache")
         conns[0].close()
         harness.wait_for(daemon.answers_ping, what="room for one more")
@@ -738,6 +745,58 @@ class TrackerTest(harness.Case):
             self.assertEqual(daemon.ask("PING\n"), "OK pong")
 
 
+class WakeTest(harness.Case):
+    """What comes while the daemon stands still is one wake when it goes on."""
+
+    def setUp(self):
+        self.bapi = self.sandbox()
+        self.served = self.daemon(self.bapi)
+
+    def connected(self, count):
+        conns = [self.connect(self.served) for _ in range(count)]
+        for conn in conns:
+            self.assertEqual(conn.ask("PING"), "OK pong")
+        return conns
+
+    def test_the_end_behind_a_full_read(self):
+        """One event tells of the lines and of the end, and one read does not bring both."""
+        conn, = self.connected(1)
+        self.served.send_signal(signal.SIGSTOP)
+        conn.send(("PING x=" + "a" * 992 + "\n") * 20)
+        conn.shut_write()
+        self.served.send_signal(signal.SIGCONT)
+        for _ in range(20):
+            self.assertEqual(conn.line(), "OK pong")
+        conn.expect_eof()
+
+    def test_an_answer_while_requests_lie_read(self):
+        """The time of a request is over between the read of what ends the connection and the
+        look at it, so that it is looked at twice in one wake."""
+        self.bapi.fault("hang")
+        for _ in range(3):
+            conn, = self.connected(1)
+            conn.send("GET sess_1 hasura wait=200\n")
+            harness.wait_for(lambda: self.served.stats()["waiting"], what="the request")
+            self.served.send_signal(signal.SIGSTOP)
+            send_what_fits(conn, b"GET / HTTP/1.1\n" + b"PING\n" * 4000)
+            select.select([], [], [], 0.3)
+            self.served.send_signal(signal.SIGCONT)
+            self.assertEqual(harness.Reply(conn.line()).code, "timeout")
+            self.assertEqual(harness.Reply(conn.line()).code, "bad_request")
+            conn.expect_eof()
+            self.assertEqual(self.served.ask("PING"), "OK pong")
+
+    def test_who_comes_later_is_served_among_those_who_have_much_to_ask(self):
+        asker, *greedy = self.connected(51)
+        self.served.send_signal(signal.SIGSTOP)
+        drops = sum(send_what_fits(conn, b"DROP s\n" * 40000) // 7 for conn in greedy)
+        self.served.send_signal(signal.SIGCONT)
+        select.select([conn.socket for conn in greedy], [], [])
+        asker.send("STATS\n")
+        done = json.loads(asker.line()[3:])["drops"]
+        self.assertLess(done, drops / 10, "all others went first")
+
+
 class BuffersTest(harness.Case):
     CLIENTS = 150
     BOUND = 64 << 20  # of what waits for all clients that don't read
@@ -749,19 +808,55 @@ class BuffersTest(harness.Case):
         self.assertEqual(reader.ask("PING"), "OK pong")
         before = daemon.rss()
         clients = [self.connect(daemon) for _ in range(self.CLIENTS)]
+        self.ask_without_reading(clients, b"STATS\n" * 500, reader)
+        self.assert_bounded(daemon, before)
+        for client in clients:
+            client.close()
+        self.assertEqual(reader.ask("PING"), "OK pong")
+
+    def test_large_answers_too(self):
+        sandbox = self.sandbox()
+        daemon = self.daemon(sandbox)
+        sandbox.config(token_size=30000)
+        reader = self.connect(daemon)
+        self.assertTrue(harness.Reply(reader.ask("GET sess_1 hasura")).jwt)
+        before = daemon.rss()
+        clients = [self.connect(daemon) for _ in range(2 * self.CLIENTS)]
+        self.ask_without_reading(clients, b"GET sess_1 hasura\n" * 31, reader)
+        self.assert_bounded(daemon, before)
+        reader.send("GET sess_1 hasura\n" * 100)
+        for _ in range(100):
+            self.assertTrue(harness.Reply(reader.line()).jwt)
+
+    def test_drops_too(self):
+        daemon = self.daemon(self.sandbox())
+        trackers = [self.connect(daemon) for _ in range(self.CLIENTS)]
+        for tracker in trackers:
+            self.assertEqual(tracker.ask("TRACK on"), "OK")
+        reader = self.connect(daemon)
+        self.assertEqual(reader.ask("TRACK on"), "OK")
+        before = daemon.rss()
+        drop = f"DROP {'s' * 128} {'t' * 128}\n"
+        for _ in range(50):
+            reader.send(drop * 100)
+            for _ in range(200):
+                self.assertRegex(reader.line(), r"^OK dropped=0$|^\* DROP s+ t+$")
+        self.assert_bounded(daemon, before)
+        self.assertLess(daemon.stats()["clients"], self.CLIENTS)
+
+    def ask_without_reading(self, clients, requests, reader):
         quiet_since, sent_last = time.monotonic(), -1
         sent = 0
         while time.monotonic() - quiet_since < 0.5:  # until none of them takes any more
             for client in clients:
-                sent += send_what_fits(client, b"STATS\n" * 500)
+                sent += send_what_fits(client, requests)
             self.assertEqual(reader.ask("PING"), "OK pong")
             if sent != sent_last:
                 quiet_since, sent_last = time.monotonic(), sent
+
+    def assert_bounded(self, daemon, before):
         if not harness.is_sanitized(daemon.program):
             self.assertLess(daemon.rss() - before, self.BOUND + self.BESIDE)
-        for client in clients:
-            client.close()
-        self.assertEqual(reader.ask("PING"), "OK pong")
 
 
 if __name__ == "__main__":

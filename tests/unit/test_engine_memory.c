@@ -253,6 +253,17 @@ static void test_without_memory_all_is_forgotten(void **state)
 	end();
 }
 
+/* The table of a large cache takes long to pass, however little is in it. */
+static void test_forgetting_a_little(void **state)
+{
+	(void)state;
+	configure(1 << 30);
+	assert_true(join(3, ROOT));
+	(void)ask(3, VERB_FLUSH, "", 0);
+	assert_in_range(tick_on(), 10, 100);
+	end();
+}
+
 /* Where it is needed, what was forgotten makes room before anything else goes. */
 static void test_room_among_what_is_forgotten(void **state)
 {
@@ -286,6 +297,9 @@ static void test_another_bound(void **state)
 	for (size_t i = 0; i < 4000; i += 100)
 		assert_int_equal(ask_number(0, VERB_GET, i, 0)->code, CODE_OK);
 	configure(256 << 10);
+	assert_false(ask_number(0, VERB_GET, 5000, 1000)->answered); /* it needn't wait for that */
+	assert_true(land_large(5000, LARGE, 3600));
+	assert_true(cache->map.count > 3000);
 	assert_in_range(tick_on(), 2, 200);
 	assert_true(cache->bytes + cache->beside <= 256 << 10);
 	assert_in_range(cache->map.count, 200, 2000);
@@ -412,6 +426,7 @@ int main(void)
 		cmocka_unit_test_setup(test_what_is_watched_grows, setup),
 		cmocka_unit_test_setup(test_nothing_is_left_counted, setup),
 		cmocka_unit_test_setup(test_forgetting_a_lot, setup),
+		cmocka_unit_test_setup(test_forgetting_a_little, setup),
 		cmocka_unit_test_setup(test_without_memory_all_is_forgotten, setup),
 		cmocka_unit_test_setup(test_room_among_what_is_forgotten, setup),
 		cmocka_unit_test_setup(test_another_bound, setup),
