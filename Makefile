@@ -77,7 +77,7 @@ FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(FUZZ))
 BENCH_BINS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH))
 REPLAY_BIN := $(if $(REPLAY),$(BUILD)/tests/replay/replay)
 
-.PHONY: all help deps deps-bench check demo install uninstall asan ubsan fuzz lint bench dist clean
+.PHONY: all help deps deps-bench check demo install uninstall asan ubsan fuzz lint bench dist deb clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -95,6 +95,7 @@ help:
 	@echo "make scale      simulate a population of sessions; docs/SCALE.md explains it"
 	@echo "make install    with DESTDIR and PREFIX; make uninstall undoes it"
 	@echo "make dist       a source archive"
+	@echo "make deb        Debian packages"
 
 # ---------------------------------------------------------------------------------- build
 
@@ -249,6 +250,16 @@ uninstall:
 dist:
 	mkdir -p dist
 	git archive --prefix=clerk-tokend-$(VERSION)/ -o dist/clerk-tokend-$(VERSION).tar.gz HEAD
+
+# Debian packages, into dist/, from what is committed.
+.PHONY: deb
+deb:
+	@tests/deps $(DEPS_BUILD) debhelper lintian
+	rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb/clerk-tokend dist
+	git archive HEAD | tar -x -C $(BUILD)/deb/clerk-tokend
+	cd $(BUILD)/deb/clerk-tokend && dpkg-buildpackage -b -us -uc
+	mv $(BUILD)/deb/*.deb $(BUILD)/deb/*.changes $(BUILD)/deb/*.buildinfo dist/
+	lintian --allow-root --fail-on error,warning dist/clerk-tokend_$(VERSION)_*.changes
 
 clean:
 	rm -rf $(BUILD) dist
