@@ -24,8 +24,3 @@ void notify_stopping(void)
 {
 	(void)sd_notify(0, "STOPPING=1");
 }
-
-void notify_status(const char *status)
-{
-	(void)sd_notifyf(0, "STATUS=%s", status);
-}

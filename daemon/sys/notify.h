@@ -4,4 +4,3 @@
 void notify_ready(void);
 void notify_reloading(void);
 void notify_stopping(void);
-void notify_status(const char *status);
