@@ -14,6 +14,15 @@ void buf_deinit(struct buf *b)
 	*b = BUF_INIT(b->max);
 }
 
+void buf_wipe(struct buf *b, size_t keep)
+{
+	if (b->size > keep)
+		buf_deinit(b);
+	else if (b->ptr)
+		explicit_bzero(b->ptr, b->size);
+	buf_reset(b);
+}
+
 static size_t grown_size(const struct buf *b, size_t need)
 {
 	size_t size = b->size ? b->size : BUF_MIN_SIZE;

@@ -58,5 +58,8 @@ static inline void buf_reset(struct buf *b)
 	b->start = b->end = 0;
 }
 
+/* Wipes all that it ever held; of the memory it keeps no more than `keep` bytes. */
+void buf_wipe(struct buf *b, size_t keep);
+
 /* Gives back the memory of an empty buffer. */
 void buf_trim(struct buf *b);

@@ -16,6 +16,11 @@ void heap_deinit(struct heap *h)
 	*h = (struct heap){ 0 };
 }
 
+void heap_clear(struct heap *h)
+{
+	h->count = 0;
+}
+
 int heap_reserve(struct heap *h, size_t count)
 {
 	size_t size = h->size ? h->size : HEAP_MIN_SIZE;

@@ -27,6 +27,9 @@ struct heap {
 
 void heap_deinit(struct heap *h);
 
+/* Forgets all nodes; what they are in is the caller's to know. */
+void heap_clear(struct heap *h);
+
 /* Makes room for one node more than are in it, so that the next heap_set() of a new node cannot
  * fail. 0 or -ENOMEM. */
 int heap_reserve(struct heap *h, size_t count);

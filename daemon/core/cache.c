@@ -515,7 +515,7 @@ static int doom(struct cache *c, const struct list *demands)
 		map_remove(&c->doomed, hash, &e->chain);
 		map_add(&c->map, hash, &e->chain);
 	}
-	c->timers.count = 0; /* of those that stay, none has a deadline */
+	heap_clear(&c->timers); /* of those that stay, none has a deadline */
 	c->tokens = 0;
 	return 0;
 }

@@ -45,8 +45,8 @@ const struct config_key config_keys[] = {
 
 	{ "cache", "max_memory", CONFIG_TYPE_SIZE, FIELD(max_memory), "256M", .min = MIB,
 	  .max = TIB, .accepts = "a size with its unit (K, M, G) from 1M to 1024G" },
-	{ "cache", "max_token_size", CONFIG_TYPE_SIZE, FIELD(max_token_size), "64K", .min = KIB,
-	  .max = MIB, .accepts = "a size with its unit (K, M) from 1K to 1M" },
+	{ "cache", "max_token_size", CONFIG_TYPE_SIZE, FIELD(max_token_size), "64K", .min = 4 * KIB,
+	  .max = MIB, .accepts = "a size with its unit (K, M) from 4K to 1M" },
 	{ "cache", "refresh_at", CONFIG_TYPE_PERCENT, FIELD(refresh_at_percent), "auto", "auto",
 	  .min = 1, .max = 99, .accepts = "auto, or a percentage of the lifetime from 1% to 99%" },
 	{ "cache", "renew_idle", CONFIG_TYPE_DURATION, FIELD(renew_idle_ms), "auto", "auto",

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define STATS_MAX 8192
+#define OUT_KEPT 65536
 
 void conns_settle(struct conns *c, struct mono now)
 {
@@ -25,6 +26,7 @@ void conns_settle(struct conns *c, struct mono now)
 			conn_settle(container_of(first, struct conn, dirty_node), now);
 		}
 	} while (engine_has_effects(c->engine));
+	buf_wipe(&c->out, OUT_KEPT); /* a token may be no more */
 	c->stirred = false;
 	c->callbacks.settled(c->callbacks.arg);
 }

@@ -211,9 +211,27 @@ static void test_like_a_plain_array(void **state)
 	buf_deinit(&b);
 }
 
+static void test_wiping(void **state)
+{
+	struct buf b = BUF_INIT(4096);
+
+	(void)state;
+	buf_wipe(&b, 0);
+	assert_null(b.ptr);
+	assert_int_equal(buf_append_str(&b, "a secret"), 0);
+	buf_reset(&b);
+	buf_wipe(&b, b.size);
+	assert_int_equal(buf_len(&b), 0);
+	for (size_t i = 0; i < b.size; i++)
+		assert_int_equal(b.ptr[i], 0);
+	buf_wipe(&b, b.size - 1);
+	assert_null(b.ptr);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_wiping),
 		cmocka_unit_test(test_append_and_consume),
 		cmocka_unit_test(test_nothing_is_appended_without_memory),
 		cmocka_unit_test(test_exactly_the_maximum_fits),
