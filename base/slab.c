@@ -11,15 +11,18 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define IS_POOLED false
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define IS_POOLED false
+#ifdef __has_feature
+#define IS_SANITIZED __has_feature(address_sanitizer)
+#elif defined(__SANITIZE_ADDRESS__)
+#define IS_SANITIZED 1
+#else
+#define IS_SANITIZED 0
 #endif
-#endif
-#ifndef IS_POOLED
-#define IS_POOLED true
+#if IS_SANITIZED
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
 #endif
 
 #define RUN_SIZE ((size_t)64 << 10)
@@ -143,12 +146,40 @@ static struct slab_run *obtain_run(struct slab *s)
 	return run;
 }
 
+/* What nobody holds, nobody may touch: AddressSanitizer sees to it. */
+static void hide(struct slab_run *run, void *block)
+{
+	ASAN_POISON_MEMORY_REGION(block, run->block_size);
+}
+
+static void show(struct slab_run *run, void *block)
+{
+	ASAN_UNPOISON_MEMORY_REGION(block, run->block_size);
+}
+
+static void show_all(struct slab_run *run)
+{
+	ASAN_UNPOISON_MEMORY_REGION(run, RUN_SIZE);
+}
+
+/* The free block behind that one, both hidden. */
+static void *next_free(struct slab_run *run, void *block)
+{
+	void *next;
+
+	show(run, block);
+	memcpy(&next, block, sizeof(next));
+	hide(run, block);
+	return next;
+}
+
 /* Spare, or if there are enough of these, gone. The kernel may refuse to cut a mapping in two. Of
  * a spare one, only the page of the header stays resident. */
 static void retire_run(struct slab *s, struct slab_run *run)
 {
 	size_t page = page_size(), resident = resident_of(run, run->touched);
 
+	show_all(run);
 	link_remove(&run->open);
 	if (run->holes)
 		link_remove(&run->holey);
@@ -195,6 +226,7 @@ static struct slab_run *open_run(struct slab *s, size_t block_size)
 		.block_size = (uint32_t)block_size,
 		.capacity = (uint16_t)((RUN_SIZE - sizeof(*run)) / block_size),
 	};
+	ASAN_POISON_MEMORY_REGION(run + 1, RUN_SIZE - sizeof(*run));
 	link_put(open_of(s, block_size), &run->open);
 	return run;
 }
@@ -223,9 +255,10 @@ static void *take_block(struct slab *s, size_t block_size)
 		return NULL;
 	block = run->freed;
 	if (block)
-		memcpy(&run->freed, block, sizeof(run->freed));
+		run->freed = next_free(run, block);
 	else
 		block = touch_block(s, run);
+	show(run, block);
 	if (++run->used == run->capacity)
 		link_remove(&run->open);
 	file_by_holes(s, run);
@@ -239,6 +272,7 @@ static void wipe_block(struct slab_run *run, void *block)
 	memcpy(block, &run->freed, sizeof(run->freed));
 	run->freed = block;
 	run->used--;
+	hide(run, block);
 }
 
 static void put_block(struct slab *s, struct slab_run *run, void *block)
@@ -265,7 +299,7 @@ static struct free_blocks free_blocks_of(struct slab_run *run)
 	struct free_blocks ret = { 0 };
 	const char *first = nth_block(run, 0);
 
-	for (void *block = run->freed; block; memcpy(&block, block, sizeof(run->freed))) {
+	for (void *block = run->freed; block; block = next_free(run, block)) {
 		size_t n = (size_t)((char *)block - first) / run->block_size;
 
 		ret.words[n / 64] |= UINT64_C(1) << n % 64;
@@ -316,7 +350,7 @@ void *slab_alloc(struct slab *s, size_t size)
 	size_t block_size = slab_footprint(size);
 	void *block;
 
-	if (!IS_POOLED || size > SLAB_MAX)
+	if (size > SLAB_MAX)
 		return alloc_large(s, size);
 	if (mem_charge(block_size) < 0)
 		return NULL;

@@ -18,9 +18,9 @@
  * others or, side by side, into a fresh one. Runs with holes of less than an eighth stay as they
  * are.
  *
- * Under AddressSanitizer all blocks come from base/mem.h, where it sees each; footprints are as
- * without it. mem_held() counts the blocks in use, mem_fail_after() can make each of them fail.
- * Not thread-safe.
+ * Under AddressSanitizer it is an error to touch a block that nobody holds, as with the C
+ * library's. mem_held() counts the blocks in use, mem_fail_after() can make each of them fail. Not
+ * thread-safe.
  */
 #pragma once
 

@@ -21,8 +21,8 @@
 #define STEPS_MAX 20000
 #define HOUR_MS 3600000
 #define WINDOW_MS 10000
-#define TOKEN_SIZE 4200
-#define TEXT_MAX 16384
+#define TOKEN_SIZE 9200
+#define TEXT_MAX (2 * TOKEN_SIZE)
 
 struct seat {
 	struct client client;
