@@ -2,6 +2,7 @@
 #include "daemon/core/engine.h"
 
 #include "base/mem.h"
+#include "daemon/core/admission.h"
 #include "daemon/core/drop.h"
 #include "daemon/core/flight.h"
 #include "daemon/core/waiter.h"
@@ -270,7 +271,7 @@ static enum submission get_waiting(struct engine *e, struct mono now, struct cli
 			cache_remove(&e->cache, entry);
 		return fail(CODE_OVERLOADED, OVERLOADED_MS, ret_reply);
 	}
-	if (flight_is_refused(e, now, d, client->account, deadline, ret_reply)) {
+	if (admission_refuses(e, now, d, client->account, deadline, ret_reply)) {
 		if (entry_is_valid(entry, now, get->min_ttl_ms))
 			*ret_reply =
 			    (struct reply){ .type = REPLY_TOKEN,

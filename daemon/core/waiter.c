@@ -105,7 +105,7 @@ struct reply waiter_timeout_reply(struct engine *e, struct mono now, const struc
 	if (entry_is_valid(d->entry, now, w->min_ttl_ms))
 		return (struct reply){ .type = REPLY_TOKEN,
 				       .token = entry_view(d->entry, now, SOURCE_CACHE) };
-	when = limiter_when(&e->limiter, now, 0, 0);
+	when = limiter_turn(&e->limiter, now, 0);
 	if (d->state == FLIGHT_QUEUED && !mono_is_due(when, now)) {
 		when = limiter_hint(&e->limiter, now, &w->account->hints, when);
 		return reply_error(CODE_RATE_LIMITED, mono_diff_ms(when, now), NULL);
