@@ -25,8 +25,13 @@ static struct reply no_room(struct engine *e, struct mono now, struct account *a
 	return reply_error(CODE_RATE_LIMITED, mono_diff_ms(when, now), NULL);
 }
 
+struct mono admission_send_by(const struct engine *e, struct mono now, struct mono deadline)
+{
+	return mono_max(now, mono_add_ms(deadline, -e->usual_ms - 1));
+}
+
 bool admission_refuses(struct engine *e, struct mono now, const struct demand *d,
-		       struct account *account, struct mono deadline, struct reply *ret)
+		       struct account *account, struct mono send_by, struct reply *ret)
 {
 	int64_t wait_ms = breaker_wait_ms(&e->breaker, now);
 	struct mono when;
@@ -40,7 +45,7 @@ bool admission_refuses(struct engine *e, struct mono now, const struct demand *d
 	}
 	limiter_note_user(&e->limiter, now, account->uid);
 	when = limiter_turn(&e->limiter, now, turns_before(e, d, account));
-	if (mono_diff_ms(deadline, when) > 0 || mono_is_due(when, now))
+	if (mono_is_due(when, send_by))
 		return false;
 	*ret = no_room(e, now, account, when);
 	return true;
@@ -53,7 +58,7 @@ static void refuse_impatient(struct engine *e, struct mono now, struct demand *d
 		struct waiter *w = container_of(it, struct waiter, node);
 		struct reply error;
 
-		if (!mono_is_due(w->timer.at, when) || mono_is_due(when, now))
+		if (mono_is_due(when, w->send_by) || mono_is_due(when, now))
 			continue;
 		error = no_room(e, now, w->account, when);
 		waiter_fail(e, now, w, &error);
@@ -80,4 +85,35 @@ void admission_review(struct engine *e, struct mono now)
 		flight_resume(e, d);
 		limiter_line_up(&e->limiter, &line, e->queued - line.count);
 	}
+}
+
+/* Nobody would be there any more when Clerk answers. One that it was asked for already goes on. */
+static bool is_hopeless(struct mono now, const struct demand *d)
+{
+	return d->attempts == 0 && list_is_empty(&d->watchers) &&
+	       !mono_is_due(now, waiters_send_by(d));
+}
+
+/* Who waits for it is told when there will be room for one more. */
+static void refuse_late(struct engine *e, struct mono now, struct demand *d)
+{
+	queue_remove(e, d);
+	list_for_each_safe (it, &d->waiters) {
+		struct waiter *w = container_of(it, struct waiter, node);
+		size_t ahead = queue_turns_before(e, w->account, w->account->queued_count);
+		struct reply error =
+		    no_room(e, now, w->account, limiter_turn(&e->limiter, now, ahead));
+
+		waiter_fail(e, now, w, &error);
+	}
+	flight_resume(e, d);
+}
+
+struct demand *admission_first_caller(struct engine *e, struct mono now)
+{
+	struct demand *d;
+
+	while ((d = queue_first_caller(e)) && is_hopeless(now, d))
+		refuse_late(e, now, d);
+	return d;
 }

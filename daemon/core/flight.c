@@ -489,7 +489,7 @@ static struct demand *next_to_send(struct engine *e, struct mono now)
 	    !breaker_lets(e, now) || !has_room(e))
 		return NULL;
 	e->wake_at = queue_promote(e, now, share);
-	caller = queue_first_caller(e);
+	caller = admission_first_caller(e, now);
 	if (!caller && e->renewals.count == 0)
 		return NULL;
 	if (caller)

@@ -305,6 +305,7 @@ static void note_answer(struct engine *e, struct mono now, const struct demand *
 		return;
 	latency_note(&e->latency, now, took_ms);
 	e->slowest_ms = latency_slowest_ms(&e->latency);
+	e->usual_ms = latency_usual_ms(&e->latency);
 }
 
 void engine_fetched(struct engine *e, struct mono now, struct demand *d,

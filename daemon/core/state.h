@@ -49,6 +49,7 @@ struct engine {
 	struct mono wake_at; /* when the queues can move */
 	struct latency latency;
 	int64_t slowest_ms; /* that Clerk has lately been */
+	int64_t usual_ms;   /* that it usually takes; 0: not known */
 	struct skew skew;
 	struct mono key_since;
 	const char *clerk_reason; /* of Clerk's last failure, a static text; NULL: none yet */
