@@ -58,6 +58,7 @@ struct waiter {
 	struct list watch_node; /* watch->waiters */
 	void *cookie;		/* the caller's */
 	int64_t min_ttl_ms;
+	struct mono send_by; /* its fetch, to be answered in time */
 	struct reply reply;
 };
 

@@ -2,6 +2,7 @@
 #include "daemon/core/engine.h"
 
 #include "base/mem.h"
+#include "daemon/core/admission.h"
 #include "daemon/core/drop.h"
 #include "daemon/core/flight.h"
 #include "daemon/core/waiter.h"
@@ -262,6 +263,7 @@ static enum submission get_waiting(struct engine *e, struct mono now, struct cli
 				   struct reply *ret_reply, struct waiter **ret_waiter)
 {
 	struct mono deadline = mono_add_ms(now, get->wait_ms);
+	struct mono send_by = admission_send_by(e, now, deadline);
 	struct demand *d = demand_obtain(e, entry);
 	struct waiter *w;
 
@@ -270,7 +272,7 @@ static enum submission get_waiting(struct engine *e, struct mono now, struct cli
 			cache_remove(&e->cache, entry);
 		return fail(CODE_OVERLOADED, OVERLOADED_MS, ret_reply);
 	}
-	if (flight_is_refused(e, now, d, client->account, deadline, ret_reply)) {
+	if (admission_refuses(e, now, d, client->account, send_by, ret_reply)) {
 		if (entry_is_valid(entry, now, get->min_ttl_ms))
 			*ret_reply =
 			    (struct reply){ .type = REPLY_TOKEN,
@@ -278,7 +280,7 @@ static enum submission get_waiting(struct engine *e, struct mono now, struct cli
 		demand_release(e, d);
 		return SUBMIT_REPLIED;
 	}
-	w = waiter_new(e, client, d, get->min_ttl_ms, deadline);
+	w = waiter_new(e, client, d, get->min_ttl_ms, send_by, deadline);
 	if (!w) {
 		demand_release(e, d);
 		return fail(CODE_OVERLOADED, OVERLOADED_MS, ret_reply);

@@ -8,6 +8,7 @@
 #include "daemon/core/flight.h"
 
 #include "base/mem.h"
+#include "daemon/core/admission.h"
 #include "daemon/core/queue.h"
 #include "daemon/core/renewal.h"
 #include "daemon/core/waiter.h"
@@ -82,46 +83,6 @@ void demand_release(struct engine *e, struct demand *d)
 		mem_free(d);
 }
 
-/* How many fetches go before it, if that user wants it too. */
-static size_t turns_before(const struct engine *e, const struct demand *d,
-			   const struct account *account)
-{
-	size_t joined = SIZE_MAX;
-	size_t own = queue_turns_before(e, account, account->queued_count);
-
-	if (d->state == FLIGHT_QUEUED && d->account)
-		joined = queue_turns_before_it(e, d);
-	return joined < own ? joined : own;
-}
-
-/* The error for who can't be served in time, there being room from `when` on. */
-static struct reply no_room(struct engine *e, struct mono now, struct account *account,
-			    struct mono when)
-{
-	when = limiter_hint(&e->limiter, now, &account->hints, when);
-	return reply_error(CODE_RATE_LIMITED, mono_diff_ms(when, now), NULL);
-}
-
-bool flight_is_refused(struct engine *e, struct mono now, const struct demand *d,
-		       struct account *account, struct mono deadline, struct reply *ret)
-{
-	int64_t wait_ms = breaker_wait_ms(&e->breaker, now);
-	struct mono when;
-
-	if (d->state == FLIGHT_RETRY ||
-	    (d->state == FLIGHT_RUNNING && (!d->overdue || wait_ms <= 0)))
-		return false;
-	if (wait_ms > 0) {
-		*ret = reply_error(e->breaker.reason, wait_ms, NULL);
-		return true;
-	}
-	when = limiter_when(&e->limiter, now, turns_before(e, d, account), 0);
-	if (mono_diff_ms(deadline, when) > 0 || mono_is_due(when, now))
-		return false;
-	*ret = no_room(e, now, account, when);
-	return true;
-}
-
 /* True if that user's queue would bring it sooner than the one it is in. */
 static bool is_sooner_in(const struct engine *e, const struct demand *d,
 			 const struct account *account)
@@ -194,7 +155,9 @@ static void ask_clerk(struct engine *e, struct mono now, struct demand *d, bool 
 static void send(struct engine *e, struct mono now, struct demand *d)
 {
 	bool for_caller = d->account;
+	const struct account *user = for_caller ? d->account : cache_account(&e->cache, d->entry);
 
+	limiter_note_user(&e->limiter, now, user->uid);
 	if (for_caller)
 		queue_turn(e, d->account);
 	else
@@ -249,7 +212,7 @@ static bool is_worth_sending_again(struct engine *e, struct mono now, const stru
 		       !list_is_empty(&d->watchers);
 
 	return in_time && !d->sent_again && !e->stopping && has_room(e) &&
-	       mono_is_due(limiter_when(&e->limiter, now, 0, 0), now);
+	       mono_is_due(limiter_turn(&e->limiter, now, 0), now);
 }
 
 static void send_again(struct engine *e, struct mono now, struct demand *d)
@@ -438,40 +401,6 @@ void flight_refuse_queued(struct engine *e, struct mono now, const struct reply 
 	}
 }
 
-/* Who can't wait until then is told. */
-static void refuse_impatient(struct engine *e, struct mono now, struct demand *d, struct mono when)
-{
-	list_for_each_safe (it, &d->waiters) {
-		struct waiter *w = container_of(it, struct waiter, node);
-		struct reply error;
-
-		if (!mono_is_due(w->timer.at, when) || mono_is_due(when, now))
-			continue;
-		error = no_room(e, now, w->account, when);
-		waiter_fail(e, now, w, &error);
-	}
-}
-
-void flight_refuse_hopeless(struct engine *e, struct mono now)
-{
-	struct list order;
-	struct list *first;
-	struct demand *d;
-
-	list_init(&order);
-	while ((d = queue_first_caller(e))) {
-		queue_turn(e, d->account);
-		queue_remove(e, d);
-		list_append(&order, &d->queue_node);
-	}
-	while ((first = list_first(&order))) {
-		d = container_of(first, struct demand, queue_node);
-		list_unlink(first);
-		refuse_impatient(e, now, d, limiter_when(&e->limiter, now, e->queued, 0));
-		flight_resume(e, d);
-	}
-}
-
 static void fail(struct engine *e, struct mono now, struct demand *d, const struct reply *reply)
 {
 	if (d->state == FLIGHT_QUEUED)
@@ -560,12 +489,14 @@ static struct demand *next_to_send(struct engine *e, struct mono now)
 	    !breaker_lets(e, now) || !has_room(e))
 		return NULL;
 	e->wake_at = queue_promote(e, now, share);
-	caller = queue_first_caller(e);
+	caller = admission_first_caller(e, now);
 	if (!caller && e->renewals.count == 0)
 		return NULL;
-	when = limiter_when(&e->limiter, now, 0, caller ? 0 : share);
-	if (!caller)
-		when = mono_max(when, limiter_pace(&e->limiter, now, share));
+	if (caller)
+		when = limiter_turn(&e->limiter, now, 0);
+	else
+		when = mono_max(limiter_when(&e->limiter, now, 0, share),
+				limiter_pace(&e->limiter, now, share));
 	if (mono_is_due(when, now))
 		return caller ? caller : next_renewal(e, now);
 	e->wake_at = mono_min(e->wake_at, mono_min(when, e->limiter.regrow_at));
@@ -574,8 +505,12 @@ static struct demand *next_to_send(struct engine *e, struct mono now)
 
 void flight_dispatch(struct engine *e, struct mono now)
 {
+	bool is_crowded = limiter_is_crowded(&e->limiter, now);
 	struct demand *d;
 
+	if (is_crowded && !e->was_crowded)
+		admission_review(e, now);
+	e->was_crowded = is_crowded;
 	while ((d = next_to_send(e, now)))
 		send(e, now, d);
 }

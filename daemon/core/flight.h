@@ -10,10 +10,6 @@ struct demand *demand_obtain(struct engine *e, struct entry *entry);
  * was sent goes on; one that only waits for its turn does not. */
 void demand_release(struct engine *e, struct demand *d);
 
-/* True if Clerk can't be asked for it within a caller's time; *ret says why and when. */
-bool flight_is_refused(struct engine *e, struct mono now, const struct demand *d,
-		       struct account *account, struct mono deadline, struct reply *ret);
-
 /* Does what is planned for an entry now, and sets when to look at it again. */
 void flight_plan(struct engine *e, struct mono now, struct entry *entry);
 
@@ -44,9 +40,6 @@ void flight_dispatch(struct engine *e, struct mono now);
 
 /* Answers all queued callers with that error. */
 void flight_refuse_queued(struct engine *e, struct mono now, const struct reply *reply);
-
-/* Clerk throttles: tells queued callers who can't be served in time any more. */
-void flight_refuse_hopeless(struct engine *e, struct mono now);
 
 /* Answers everybody who waits with that error, or with what is in hand; those whose fetch is under
  * way only if `running_too`. */

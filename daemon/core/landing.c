@@ -1,6 +1,7 @@
 /* What each outcome of a fetch means: a token in the cache, an answer to those who wait, another
  * attempt, or a reason to wait. */
 
+#include "daemon/core/admission.h"
 #include "daemon/core/backoff.h"
 #include "daemon/core/drop.h"
 #include "daemon/core/flight.h"
@@ -93,7 +94,7 @@ static void throttled(struct engine *e, struct mono now, struct demand *d, const
 	if (list_is_empty(&d->waiters) && entry_is_valid(d->entry, now, 0))
 		d->entry->flags |= ENTRY_FAILING;
 	flight_resume(e, d);
-	flight_refuse_hopeless(e, now);
+	admission_review(e, now);
 }
 
 /* A session just made may not be known everywhere yet: asked again before that is believed, whether
@@ -304,6 +305,7 @@ static void note_answer(struct engine *e, struct mono now, const struct demand *
 		return;
 	latency_note(&e->latency, now, took_ms);
 	e->slowest_ms = latency_slowest_ms(&e->latency);
+	e->usual_ms = latency_usual_ms(&e->latency);
 }
 
 void engine_fetched(struct engine *e, struct mono now, struct demand *d,

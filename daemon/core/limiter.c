@@ -15,13 +15,16 @@
 #define PAUSE_PARTS 10 /* the rate grows so often in a window */
 #define STEP_PARTS 100
 #define PACE_PARTS 10
+#define CROWDED_WINDOWS 6 /* since the first of two users was there */
 
 int limiter_init(struct limiter *l, size_t limit, int64_t window_ms)
 {
 	*l = (struct limiter){ .regrow_at = MONO_NEVER,
 			       .hold_until = { INT64_MIN },
 			       .reduced_at = { INT64_MIN },
-			       .pace_from = { INT64_MIN } };
+			       .pace_from = { INT64_MIN },
+			       .crowded_until = { INT64_MIN },
+			       .last_user_at = { INT64_MIN } };
 	return limiter_configure(l, limit, window_ms);
 }
 
@@ -34,6 +37,27 @@ void limiter_deinit(struct limiter *l)
 static struct mono *nth_sent(const struct limiter *l, size_t n)
 {
 	return &l->sent[(l->first + n) % l->size];
+}
+
+/* The tenth of a window, from boot on, in which that is; when it begins. */
+static uint64_t tenth_of(const struct limiter *l, struct mono at)
+{
+	return (uint64_t)(at.ms / l->window_ms * TURNS_TENTHS +
+			  at.ms % l->window_ms * TURNS_TENTHS / l->window_ms);
+}
+
+static struct mono tenth_begins(const struct limiter *l, uint64_t tenth)
+{
+	int64_t windows = (int64_t)(tenth / TURNS_TENTHS), rest = (int64_t)(tenth % TURNS_TENTHS);
+
+	return (struct mono){ windows * l->window_ms +
+			      (rest * l->window_ms + TURNS_TENTHS - 1) / TURNS_TENTHS };
+}
+
+static void note_turn(struct limiter *l, struct mono at)
+{
+	turns_move(&l->turns, tenth_of(l, at));
+	turns_take(&l->turns);
 }
 
 int limiter_configure(struct limiter *l, size_t limit, int64_t window_ms)
@@ -60,6 +84,9 @@ int limiter_configure(struct limiter *l, size_t limit, int64_t window_ms)
 	}
 	l->limit = limit;
 	l->window_ms = window_ms;
+	l->turns = (struct turns){ 0 };
+	for (size_t i = 0; i < l->count; i++)
+		note_turn(l, *nth_sent(l, i));
 	return 0;
 }
 
@@ -139,11 +166,59 @@ struct mono limiter_when(struct limiter *l, struct mono now, size_t ahead, size_
 			mono_add_ms(*nth_sent(l, number), (int64_t)(windows + 1) * l->window_ms));
 }
 
+bool limiter_is_crowded(const struct limiter *l, struct mono now)
+{
+	return !mono_is_due(l->crowded_until, now);
+}
+
+struct lineup limiter_line(const struct limiter *l, struct mono now)
+{
+	struct lineup line = { .turns = l->turns };
+
+	turns_move(&line.turns, tenth_of(l, mono_max(now, l->hold_until)));
+	return line;
+}
+
+void limiter_line_up(struct limiter *l, struct lineup *line, size_t count)
+{
+	(void)turns_give(&line->turns, l->allowed, count); /* the next one's is asked for later */
+	line->count += count;
+}
+
+struct mono limiter_line_turn(struct limiter *l, struct mono now, struct lineup *line)
+{
+	struct mono when = limiter_when(l, now, line->count, 0);
+
+	if (!limiter_is_crowded(l, now))
+		return when;
+	return mono_max(when, tenth_begins(l, turns_give(&line->turns, l->allowed, 0)));
+}
+
+struct mono limiter_turn(struct limiter *l, struct mono now, size_t ahead)
+{
+	struct lineup line = limiter_line(l, now);
+
+	if (!limiter_is_crowded(l, now))
+		return limiter_when(l, now, ahead, 0);
+	limiter_line_up(l, &line, ahead);
+	return limiter_line_turn(l, now, &line);
+}
+
 void limiter_take(struct limiter *l, struct mono now)
 {
 	forget_old(l, now);
 	assert(l->count < l->size);
 	*nth_sent(l, l->count++) = now;
+	note_turn(l, now);
+}
+
+void limiter_note_user(struct limiter *l, struct mono now, uint32_t user)
+{
+	if (user != l->last_user)
+		l->crowded_until = mono_max(
+		    l->crowded_until, mono_add_ms(l->last_user_at, CROWDED_WINDOWS * l->window_ms));
+	l->last_user = user;
+	l->last_user_at = now;
 }
 
 struct mono limiter_pace(struct limiter *l, struct mono now, size_t reserve)

@@ -4,6 +4,13 @@
  * from now be sent?" is exact, for aligned and unaligned windows alike, and a caller who can't be
  * served in time can be told so at once.
  *
+ * So all of it may go in one instant, which is right for who has it alone. But then there is none
+ * for a window, and what goes at once comes back at once. Where it is crowded, which is when more
+ * than one user has come within six windows, callers go at a pace (turns.h), so that the next turn
+ * is never far. More room than was foreseen makes no turn later (the rate has grown, somebody gave
+ * up), so whoever was told of one has it; less room does, and is told then: a 429, or a crowd that
+ * begins.
+ *
  * Others share the key, and Clerk doesn't say what they leave. A 429 (limiter_throttle) holds
  * everything back for as long as it says; then what was in use is the ceiling, and the rate begins
  * at 17/20 of it. It approaches the ceiling by half of what is missing each tenth of a window,
@@ -19,6 +26,7 @@
 #pragma once
 
 #include "base/instant.h"
+#include "daemon/core/turns.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,6 +34,12 @@
 /* To those of one user who were refused: so many were told to come back until then. */
 struct hints {
 	struct mono until;
+	size_t count;
+};
+
+/* Callers who wait. */
+struct lineup {
+	struct turns turns; /* what was sent, and theirs */
 	size_t count;
 };
 
@@ -43,6 +57,10 @@ struct limiter {
 	unsigned objections;   /* in a row, for holds without Retry-After */
 	struct mono pace_from; /* a tenth of a window, and what went in it at a pace */
 	size_t paced;
+	struct turns turns; /* of all that was sent */
+	struct mono crowded_until;
+	uint32_t last_user; /* who came last, and when */
+	struct mono last_user_at;
 };
 
 /* `limit` at least 1. 0 or -ENOMEM. */
@@ -57,8 +75,22 @@ int limiter_configure(struct limiter *l, size_t limit, int64_t window_ms);
  * can be sooner where the rate grows in the meantime, next at `regrow_at`. */
 struct mono limiter_when(struct limiter *l, struct mono now, size_t ahead, size_t reserve);
 
-/* A request is sent now. limiter_when() must have said so. */
+/* When a caller's may be sent before which `ahead` others' are: all may be used, at a pace where it
+ * is crowded. */
+struct mono limiter_turn(struct limiter *l, struct mono now, size_t ahead);
+bool limiter_is_crowded(const struct limiter *l, struct mono now);
+
+/* The same for all of a queue, which costs less: the line of those ahead, empty at first; when the
+ * turn of who comes next is; one more stands in it. */
+struct lineup limiter_line(const struct limiter *l, struct mono now);
+struct mono limiter_line_turn(struct limiter *l, struct mono now, struct lineup *line);
+void limiter_line_up(struct limiter *l, struct lineup *line, size_t count);
+
+/* A request is sent now. limiter_when() or limiter_turn() must have said so. */
 void limiter_take(struct limiter *l, struct mono now);
+
+/* That user wants one, or something is sent for it. */
+void limiter_note_user(struct limiter *l, struct mono now, uint32_t user);
 
 /* What nobody waits for goes at a pace, so that a herd of it (the host slept, everything was
  * dropped) is spread over a window: when one more of it may go, if limiter_when() says so too; one

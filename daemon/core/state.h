@@ -1,5 +1,5 @@
-/* The engine's state, for the files that make it up: engine.c (requests), flight.c, queue.c and
- * landing.c (fetches), waiter.c, watch.c, stats.c (the numbers). */
+/* The engine's state, for the files that make it up: engine.c (requests), admission.c,
+ * flight.c, queue.c and landing.c (fetches), waiter.c, watch.c, stats.c (the numbers). */
 #pragma once
 
 #include "daemon/core/breaker.h"
@@ -35,6 +35,7 @@ struct engine {
 	struct heap renewals; /* queued fetches that nobody waits for, the most urgent first */
 	struct list callers;  /* ring of accounts with queued fetches that somebody waits for */
 	size_t queued;	      /* fetches of callers in all accounts */
+	bool was_crowded;     /* when they were last looked at */
 	size_t running;	      /* requests under way */
 	size_t unanswered;    /* of them at most so many were sent since Clerk last answered */
 	size_t room;	      /* how many may be under way: what waits for a connection waits in our
@@ -48,6 +49,7 @@ struct engine {
 	struct mono wake_at; /* when the queues can move */
 	struct latency latency;
 	int64_t slowest_ms; /* that Clerk has lately been */
+	int64_t usual_ms;   /* that it usually takes; 0: not known */
 	struct skew skew;
 	struct mono key_since;
 	const char *clerk_reason; /* of Clerk's last failure, a static text; NULL: none yet */

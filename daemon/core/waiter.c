@@ -6,7 +6,7 @@
 #define RETRY_HINT_MS 1000
 
 struct waiter *waiter_new(struct engine *e, struct client *client, struct demand *d,
-			  int64_t min_ttl_ms, struct mono deadline)
+			  int64_t min_ttl_ms, struct mono send_by, struct mono deadline)
 {
 	struct waiter *w;
 
@@ -25,6 +25,7 @@ struct waiter *waiter_new(struct engine *e, struct client *client, struct demand
 	w->demand = d;
 	w->account = client->account;
 	w->min_ttl_ms = min_ttl_ms;
+	w->send_by = send_by;
 	e->waiters++;
 	list_append(&d->waiters, &w->node);
 	heap_set(&e->timers, &w->timer, deadline);
@@ -105,7 +106,7 @@ struct reply waiter_timeout_reply(struct engine *e, struct mono now, const struc
 	if (entry_is_valid(d->entry, now, w->min_ttl_ms))
 		return (struct reply){ .type = REPLY_TOKEN,
 				       .token = entry_view(d->entry, now, SOURCE_CACHE) };
-	when = limiter_when(&e->limiter, now, 0, 0);
+	when = limiter_turn(&e->limiter, now, 0);
 	if (d->state == FLIGHT_QUEUED && !mono_is_due(when, now)) {
 		when = limiter_hint(&e->limiter, now, &w->account->hints, when);
 		return reply_error(CODE_RATE_LIMITED, mono_diff_ms(when, now), NULL);
@@ -119,5 +120,14 @@ struct mono waiters_last_deadline(const struct demand *d)
 
 	list_for_each (it, &d->waiters)
 		last = mono_max(last, container_of(it, struct waiter, node)->timer.at);
+	return last;
+}
+
+struct mono waiters_send_by(const struct demand *d)
+{
+	struct mono last = { INT64_MIN };
+
+	list_for_each (it, &d->waiters)
+		last = mono_max(last, container_of(it, struct waiter, node)->send_by);
 	return last;
 }

@@ -121,10 +121,10 @@ static void test_users_take_turns(void **state)
 		assert_false(ask_number(0, VERB_GET, i, 3600000)->answered);
 	assert_int_equal(under_way(NULL), 10);
 	for (size_t i = 1000; i < 1005; i++)
-		assert_false(ask_number(1, VERB_GET, i, 10001)->answered);
+		assert_false(ask_number(1, VERB_GET, i, 15001)->answered);
 	/* in turns, the sixth would be sent a window later */
-	assert_error(ask_number(1, VERB_GET, 1005, 9000), CODE_RATE_LIMITED);
-	pass_to(10000);
+	assert_error(ask_number(1, VERB_GET, 1005, 15000), CODE_RATE_LIMITED);
+	pass_to(15000);
 	assert_int_equal(under_way(NULL), 20);
 	for (size_t i = 10; i < 20; i++)
 		answered += strlen(world.flights[i].session) == 5; /* n1000 and more */

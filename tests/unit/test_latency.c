@@ -1,4 +1,5 @@
-/* daemon/core/latency: a slow answer counts for five minutes at least, and ten at most. */
+/* daemon/core/latency: a slow answer counts for five minutes at least, and ten at most; the usual
+ * follows what most of them take. */
 #include "tests/unit/unit.h"
 
 #include "daemon/core/latency.h"
@@ -56,6 +57,25 @@ static void test_a_pause_forgets_all(void **state)
 	assert_int_equal(slowest_after(&l, 10 * MINUTE, 200), 200);
 }
 
+/* Half of it is still unsure at first, as in RFC 6298. */
+static void test_what_is_usual(void **state)
+{
+	struct latency l = { 0 };
+
+	(void)state;
+	assert_int_equal(latency_usual_ms(&l), 0);
+	latency_note(&l, (struct mono){ 0 }, 200);
+	assert_int_equal(latency_usual_ms(&l), 400);
+	for (int64_t ms = 1000; ms < 60000; ms += 1000)
+		latency_note(&l, (struct mono){ ms }, ms % 2000 ? 180 : 220);
+	assert_in_range(latency_usual_ms(&l), 220, 260);
+	latency_note(&l, (struct mono){ 20 * MINUTE }, 200); /* no pause forgets it */
+	assert_in_range(latency_usual_ms(&l), 220, 260);
+	for (int64_t ms = 0; ms < 60000; ms += 1000)
+		latency_note(&l, (struct mono){ 21 * MINUTE + ms }, 1000);
+	assert_in_range(latency_usual_ms(&l), 990, 1020);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -63,6 +83,7 @@ int main(void)
 		cmocka_unit_test(test_many_fast_answers_do_not_hide_a_slow_one),
 		cmocka_unit_test(test_a_slow_answer_is_forgotten),
 		cmocka_unit_test(test_a_pause_forgets_all),
+		cmocka_unit_test(test_what_is_usual),
 	};
 
 	return cmocka_run_group_tests_name("latency", tests, NULL, NULL);
