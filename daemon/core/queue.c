@@ -1,6 +1,7 @@
 /* See queue.h. */
 #include "daemon/core/queue.h"
 
+#define WALK_MAX 1024 /* a window's worth of Clerk's own limit */
 #define WATCHED_FIRST_MS (INT64_C(86400) * MS_PER_S)
 
 /* When its token is no longer good for a caller. */
@@ -108,14 +109,14 @@ size_t queue_turns_before(const struct engine *e, const struct account *account,
 
 size_t queue_turns_before_it(const struct engine *e, const struct demand *d)
 {
+	const struct list *queued = &d->account->queued;
 	size_t own = 0;
 
-	list_for_each (it, &d->account->queued) {
-		if (it == &d->queue_node)
-			break;
+	for (const struct list *it = d->queue_node.prev; it != queued && own < WALK_MAX;
+	     it = it->prev)
 		own++;
-	}
-	return queue_turns_before(e, d->account, own);
+	return queue_turns_before(e, d->account,
+				  own < WALK_MAX ? own : d->account->queued_count - 1);
 }
 
 void queue_reorder(struct engine *e, struct demand *d)

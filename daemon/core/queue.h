@@ -29,7 +29,8 @@ struct demand *queue_first_renewal(const struct engine *e);
 /* How many fetches go before the one that has `own` of that user's before it. */
 size_t queue_turns_before(const struct engine *e, const struct account *account, size_t own);
 
-/* How many go before that one, which is a caller's. */
+/* How many go before that one, which is a caller's; far back, as if it were its user's last: what
+ * is asked for costs no walk through all that is queued. */
 size_t queue_turns_before_it(const struct engine *e, const struct demand *d);
 
 /* It is watched now, or no longer, or has lost its token. */
