@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define SEED_STEP 1000
+
 void scene_label(const struct policy *p, char *to, size_t size)
 {
 	static const char *const names[] = {
@@ -35,15 +37,28 @@ static const char *family(const struct policy *p)
 	return p->ms < 0 ? "auto" : "idle";
 }
 
+static void run(const struct policy *policy, const struct trace_shape *shape, struct tally *ret)
+{
+	struct trace_shape each = *shape;
+	struct tally t;
+
+	*ret = (struct tally){ 0 };
+	for (unsigned i = 0; i < shape->runs || i == 0; i++) {
+		each.seed = shape->seed + (uint64_t)i * SEED_STEP;
+		policy_run(policy, &each, &t);
+		tally_add(ret, &t);
+	}
+}
+
 void compare_run(const struct trace_shape *shape, const struct policy *policies, size_t count,
 		 FILE *tsv, struct tally *ret_least, struct tally tallies[])
 {
 	struct policy least = { .kind = POLICY_LEAST, .limit = SCENE_UNLIMITED };
 	char name[64];
 
-	policy_run(&least, shape, ret_least);
+	run(&least, shape, ret_least);
 	for (size_t i = 0; i < count; i++) {
-		policy_run(&policies[i], shape, &tallies[i]);
+		run(&policies[i], shape, &tallies[i]);
 		scene_label(&policies[i], name, sizeof(name));
 		tally_tsv(tsv, family(&policies[i]), name, &tallies[i], ret_least);
 	}

@@ -3,22 +3,34 @@
 
 #include <inttypes.h>
 
+static void part_add(struct tally_part *to, const struct tally_part *p)
+{
+	to->gets += p->gets;
+	to->calls += p->calls;
+	to->first += p->first;
+	to->waited += p->waited;
+	to->refused += p->refused;
+	to->dying += p->dying;
+	to->wait_ms += p->wait_ms;
+	to->longest_ms = p->longest_ms > to->longest_ms ? p->longest_ms : to->longest_ms;
+}
+
+void tally_add(struct tally *to, const struct tally *t)
+{
+	for (size_t i = 0; i < PART_COUNT; i++)
+		part_add(&to->parts[i], &t->parts[i]);
+	to->throttled += t->throttled;
+	to->renewals += t->renewals;
+	to->busiest = t->busiest > to->busiest ? t->busiest : to->busiest;
+	to->bytes = t->bytes > to->bytes ? t->bytes : to->bytes;
+}
+
 struct tally_part tally_sum(const struct tally *t)
 {
 	struct tally_part sum = { 0 };
 
-	for (size_t i = 0; i < PART_COUNT; i++) {
-		const struct tally_part *p = &t->parts[i];
-
-		sum.gets += p->gets;
-		sum.calls += p->calls;
-		sum.first += p->first;
-		sum.waited += p->waited;
-		sum.refused += p->refused;
-		sum.dying += p->dying;
-		sum.wait_ms += p->wait_ms;
-		sum.longest_ms = p->longest_ms > sum.longest_ms ? p->longest_ms : sum.longest_ms;
-	}
+	for (size_t i = 0; i < PART_COUNT; i++)
+		part_add(&sum, &t->parts[i]);
 	return sum;
 }
 

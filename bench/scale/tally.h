@@ -23,6 +23,9 @@ struct tally {
 	size_t bytes;	    /* held at most */
 };
 
+/* Another trace's: counts add up, of the peaks the highest counts. */
+void tally_add(struct tally *to, const struct tally *t);
+
 struct tally_part tally_sum(const struct tally *t);
 
 /* Calls over the least; gets that waited, the first of a key aside, in percent. */

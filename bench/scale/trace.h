@@ -25,6 +25,7 @@ enum part {
 struct trace_shape {
 	const char *name;
 	uint64_t seed;
+	unsigned runs; /* so many traces, each with a seed of its own; 0: one */
 	int64_t length_ms;
 	double browsers_per_s; /* on average */
 	double swing;	       /* of the daily curve: 0 flat, 1 from nothing to twice the average */

@@ -18,8 +18,8 @@ static int64_t max_i64(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-int64_t freshness_lead_ms(const struct freshness *f, int64_t lifetime_ms, int64_t slowest_ms,
-			  struct random *random)
+static int64_t lead_ms(const struct freshness *f, int64_t lifetime_ms, int64_t took_ms,
+		       int64_t long_lead_parts, struct random *random)
 {
 	int64_t jitter =
 	    random_below(random, min_i64(lifetime_ms / JITTER_PARTS, LONG_LEAD_MAX_MS));
@@ -30,9 +30,21 @@ int64_t freshness_lead_ms(const struct freshness *f, int64_t lifetime_ms, int64_
 		lead = lifetime_ms / 100 * (100 - f->refresh_percent);
 	else
 		/* A long life can afford more room for Clerk's bad hours. */
-		lead = max_i64(f->min_ttl_ms + freshness_ahead_ms(slowest_ms),
-			       min_i64(lifetime_ms / LONG_LEAD_PARTS, LONG_LEAD_MAX_MS));
+		lead = max_i64(f->min_ttl_ms + freshness_ahead_ms(took_ms),
+			       min_i64(lifetime_ms / long_lead_parts, LONG_LEAD_MAX_MS));
 	return min_i64(lead + jitter, most);
+}
+
+int64_t freshness_lead_ms(const struct freshness *f, int64_t lifetime_ms, int64_t slowest_ms,
+			  struct random *random)
+{
+	return lead_ms(f, lifetime_ms, slowest_ms, LONG_LEAD_PARTS, random);
+}
+
+int64_t freshness_idle_lead_ms(const struct freshness *f, int64_t lifetime_ms, int64_t took_ms,
+			       struct random *random)
+{
+	return lead_ms(f, lifetime_ms, took_ms, 2 * LONG_LEAD_PARTS, random);
 }
 
 int64_t freshness_ahead_ms(int64_t slowest_ms)

@@ -17,6 +17,11 @@ struct freshness {
 int64_t freshness_lead_ms(const struct freshness *f, int64_t lifetime_ms, int64_t slowest_ms,
 			  struct random *random);
 
+/* The same for a key that is not in use, in time for an answer that takes so long: of a long life
+ * it keeps half as much. */
+int64_t freshness_idle_lead_ms(const struct freshness *f, int64_t lifetime_ms, int64_t took_ms,
+			       struct random *random);
+
 /* How long before a use that is foreseen its token is asked for. */
 int64_t freshness_ahead_ms(int64_t slowest_ms);
 

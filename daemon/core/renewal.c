@@ -4,6 +4,8 @@
 #define LOAD_MS 60000
 #define LOAD_HIGH 900  /* per mille */
 #define LOAD_TIGHT 700 /* per mille: from here on, renew_idle alone does not do */
+#define MILLION INT64_C(1000000)
+#define LATE_MAX 100000 /* per million: more renewals are not to be late */
 
 /* When a steady key is to be fetched for its next use, and until when it can be for that one. */
 struct forecast {
@@ -71,11 +73,45 @@ static bool is_worth_a_call(struct engine *e, struct mono now, const struct entr
 	return renewal_chance(e, now, entry) >= freshness_least_chance(used);
 }
 
+/* How slow an answer may be for a renewal to come in time. A key in use has a caller before a late
+ * one is there: it gets as long as the slowest takes. Any other has one only perhaps, and what an
+ * earlier renewal saves him is to be worth the share of a call that the shorter life of its token
+ * costs: the fewer may be late, the likelier a caller is. */
+static int64_t allowance_ms(struct engine *e, struct mono now, const struct entry *entry,
+			    int64_t lifetime_ms)
+{
+	int64_t idle_ms = mono_diff_ms(now, entry->last_use);
+	int64_t ahead_ms = freshness_ahead_ms(e->slowest_ms);
+	int64_t chance, late;
+
+	if (idle_ms < RHYTHM_VISIT_MS)
+		return e->slowest_ms;
+	chance = rhythm_chance(&e->rhythm, &entry->beat, entry->frequency, idle_ms, ahead_ms);
+	late = MILLION * freshness_least_chance(load(e, now)) * ahead_ms /
+	       ((chance + 1) * (lifetime_ms + 1));
+	return latency_exceeded_ms(&e->latency, late < LATE_MAX ? late : LATE_MAX);
+}
+
+/* The last moment for the renewal of a key that is not foreseen to be used. */
+static struct mono last_moment(struct engine *e, struct mono now, const struct entry *entry,
+			       int64_t lifetime_ms)
+{
+	struct random jitter = { entry_token_id(entry) };
+	int64_t took_ms = allowance_ms(e, now, entry, lifetime_ms);
+	int64_t lead_ms = entry->lead_ms;
+
+	if (took_ms < e->slowest_ms)
+		lead_ms =
+		    freshness_idle_lead_ms(&e->config.freshness, lifetime_ms, took_ms, &jitter);
+	return mono_add_ms(entry->expires_at, -lead_ms);
+}
+
 static enum renewal decide(struct engine *e, struct mono now, const struct entry *entry,
 			   struct mono *ret_at)
 {
 	int64_t lifetime_ms = mono_diff_ms(entry->expires_at, entry->fetched_at);
 	struct forecast forecast;
+	struct mono at;
 	bool foreseen;
 
 	if (entry->demand && !list_is_empty(&entry->demand->watchers))
@@ -84,15 +120,18 @@ static enum renewal decide(struct engine *e, struct mono now, const struct entry
 		return RENEWAL_NONE;
 	foreseen = foretell(e, entry, lifetime_ms - entry->lead_ms, &forecast) &&
 		   !mono_is_due(forecast.over_at, now);
-	if (foreseen && !mono_is_due(forecast.fetch_at, now)) {
-		*ret_at = forecast.fetch_at;
+	if (foreseen)
+		at = forecast.fetch_at;
+	else if (entry->token_len)
+		at = last_moment(e, now, entry, lifetime_ms);
+	else
+		return RENEWAL_NONE;
+	if (!mono_is_due(at, now)) {
+		*ret_at = at;
 		return RENEWAL_LATER;
 	}
-	if (!entry->token_len) {
-		if (!foreseen)
-			return RENEWAL_NONE;
+	if (foreseen && !entry->token_len)
 		*ret_at = forecast.over_at;
-	}
 	if ((foreseen && e->config.freshness.renew_idle_ms > 0) ||
 	    is_worth_a_call(e, now, entry, lifetime_ms))
 		return RENEWAL_NOW;

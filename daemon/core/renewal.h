@@ -1,6 +1,9 @@
 /* What is to be done about a key whose token will soon be, or is, no more.
  *
- * Nothing is decided before the last moment at which a renewal is safe (freshness.h). Then:
+ * Nothing is decided before the last moment at which a renewal is safe (freshness.h): for a key in
+ * use, and one that is watched, what leaves time for the slowest answer of late; for one that has
+ * not been asked for in the last seconds, for an answer that is slower as seldom as it is likely to
+ * be asked for. Then:
  *
  * - A watched key is renewed.
  * - A steady key whose next use can be foretold is fetched shortly before that. If it is after the

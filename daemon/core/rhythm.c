@@ -18,12 +18,12 @@
 #define STRAY_MIN_MS 250
 
 enum class {
-	CLASS_ONCE,  /* used once */
-	CLASS_BRIEF, /* a few uses, one visit */
-	CLASS_DENSE, /* many uses, one visit */
-	CLASS_GAPS,  /* by gap: up to 8 s, 16 s, … */
-	CLASS_STEADY = RHYTHM_CLASSES - 1,
+	CLASS_ONCE,    /* used once */
+	CLASS_DENSE,   /* many uses, one visit: a job's */
+	CLASS_GENERAL, /* all others */
+	CLASS_STEADY,
 };
+static_assert(CLASS_STEADY + 1 == RHYTHM_CLASSES, "one curve each");
 
 static bool is_steady(const struct beat *beat)
 {
@@ -32,16 +32,11 @@ static bool is_steady(const struct beat *beat)
 
 static unsigned class_of(const struct beat *beat, unsigned uses)
 {
-	unsigned class = CLASS_GAPS;
-
 	if (is_steady(beat))
 		return CLASS_STEADY;
-	if (!beat->gap)
-		return uses <= 1 ? CLASS_ONCE : uses < DENSE_USES ? CLASS_BRIEF : CLASS_DENSE;
-	for (unsigned gap = beat->gap * RHYTHM_UNIT_MS / (2 * RHYTHM_VISIT_MS);
-	     gap && class < CLASS_STEADY - 1; gap /= 2)
-		class ++;
-	return class;
+	if (beat->gap)
+		return CLASS_GENERAL;
+	return uses <= 1 ? CLASS_ONCE : uses < DENSE_USES ? CLASS_GENERAL : CLASS_DENSE;
 }
 
 /* Time as the curve of that class counts it. */

@@ -4,10 +4,12 @@
  * its entry: the gap between visits, smoothed, and how far it strays. A key whose gaps are all but
  * equal is steady, and the window of its next use can be foretold.
  *
- * For all others there are curves of survival, one for each class of keys (by how often they were
- * used and how long their gaps are): how many gaps came to an end after how long, and how many
- * keys were given up before theirs did (Kaplan and Meier, 1958). Steady keys share one curve, in
- * parts of their own gap. The curves forget: a class's counts are halved when they are many.
+ * For all others there are curves of survival: how many gaps came to an end after how long, and how
+ * many keys were given up before theirs did (Kaplan and Meier, 1958). Keys that were used once have
+ * one of their own, and so have those that were used much, but in one visit only. (More classes
+ * would tell keys apart that are not different, each from less: what is renewed then depends on
+ * chance.) Steady keys share one curve, in parts of their own gap. The curves forget: a class's
+ * counts are halved when they are many.
  *
  * Probabilities are per mille, all arithmetic is of integers, nothing is allocated.
  */
@@ -21,7 +23,7 @@
 #define RHYTHM_KEEP_MS 600000 /* how long after its last use a key is remembered at least */
 #define RHYTHM_UNIT_MS 16     /* of a beat's numbers */
 #define RHYTHM_BINS 72	      /* four in each octave of time: up to two days */
-#define RHYTHM_CLASSES 10
+#define RHYTHM_CLASSES 4
 #define RHYTHM_CERTAIN 1000
 
 /* Of one key. Zeroes: nothing is known. */

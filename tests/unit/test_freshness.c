@@ -165,6 +165,23 @@ static void test_a_percentage_of_the_life(void **state)
 	assert_int_equal(most_ms, 30 * SECOND);
 }
 
+/* Never before a key in use, given the same draw, and never too late for the answer. */
+static void test_an_idle_key_is_renewed_later(void **state)
+{
+	struct freshness f = automatic(5 * SECOND);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(lifetimes_ms); i++) {
+		struct random a = { 21 }, b = { 21 };
+		int64_t lead_ms = freshness_lead_ms(&f, lifetimes_ms[i], 2 * SECOND, &a);
+		int64_t idle_ms = freshness_idle_lead_ms(&f, lifetimes_ms[i], SECOND / 2, &b);
+
+		assert_true(idle_ms <= lead_ms);
+		assert_true(idle_ms > 5 * SECOND + SECOND / 2 ||
+			    idle_ms == cap_ms(&f, lifetimes_ms[i]));
+	}
+}
+
 static void test_nonsense_does_no_harm(void **state)
 {
 	struct freshness f = automatic(5 * SECOND);
@@ -207,6 +224,7 @@ int main(void)
 		cmocka_unit_test(test_as_late_as_is_safe),
 		cmocka_unit_test(test_renewals_are_spread),
 		cmocka_unit_test(test_a_percentage_of_the_life),
+		cmocka_unit_test(test_an_idle_key_is_renewed_later),
 		cmocka_unit_test(test_nonsense_does_no_harm),
 		cmocka_unit_test(test_foreseen_uses_leave_time_for_an_attempt),
 		cmocka_unit_test(test_a_call_costs_more_as_the_budget_runs_out),

@@ -1,5 +1,5 @@
-/* daemon/core/latency: a slow answer counts for five minutes at least, and ten at most; the usual
- * follows what most of them take. */
+/* daemon/core/latency: a slow answer counts for five minutes at least, and ten at most; how many
+ * were slower than what. */
 #include "tests/unit/unit.h"
 
 #include "daemon/core/latency.h"
@@ -57,23 +57,64 @@ static void test_a_pause_forgets_all(void **state)
 	assert_int_equal(slowest_after(&l, 10 * MINUTE, 200), 200);
 }
 
-/* Half of it is still unsure at first, as in RFC 6298. */
-static void test_what_is_usual(void **state)
+/* Half of the answers take 100 to 300 ms, all but one in a hundred less than a second. */
+static void test_how_many_are_slower(void **state)
 {
 	struct latency l = { 0 };
 
 	(void)state;
-	assert_int_equal(latency_usual_ms(&l), 0);
-	latency_note(&l, (struct mono){ 0 }, 200);
-	assert_int_equal(latency_usual_ms(&l), 400);
-	for (int64_t ms = 1000; ms < 60000; ms += 1000)
-		latency_note(&l, (struct mono){ ms }, ms % 2000 ? 180 : 220);
-	assert_in_range(latency_usual_ms(&l), 220, 260);
-	latency_note(&l, (struct mono){ 20 * MINUTE }, 200); /* no pause forgets it */
-	assert_in_range(latency_usual_ms(&l), 220, 260);
-	for (int64_t ms = 0; ms < 60000; ms += 1000)
-		latency_note(&l, (struct mono){ 21 * MINUTE + ms }, 1000);
-	assert_in_range(latency_usual_ms(&l), 990, 1020);
+	for (int64_t i = 0; i < 10000; i++)
+		latency_note(&l, (struct mono){ i * 20 },
+			     i % 100 == 0 ? 3000
+			     : i % 2	  ? 100 + i % 200
+					  : 500 + i % 400);
+	assert_in_range(latency_exceeded_ms(&l, 0), 3000, 3000);
+	assert_in_range(latency_exceeded_ms(&l, 9000), 3000, 3000);
+	assert_in_range(latency_exceeded_ms(&l, 11000), 900, 1125);
+	assert_in_range(latency_exceeded_ms(&l, 500000), 300, 375);
+	assert_in_range(latency_exceeded_ms(&l, 1000000), 0, 125);
+}
+
+static void test_few_answers_say_no_more_than_the_slowest(void **state)
+{
+	struct latency l = { 0 };
+
+	(void)state;
+	assert_int_equal(latency_exceeded_ms(&l, 100000), 0);
+	for (int64_t i = 0; i < 9; i++)
+		latency_note(&l, (struct mono){ i }, 200 + i);
+	assert_int_equal(latency_exceeded_ms(&l, 100000), 208);
+}
+
+static void test_how_many_were_slower_is_forgotten(void **state)
+{
+	struct latency l = { 0 };
+
+	(void)state;
+	for (int64_t ms = 0; ms < 4 * MINUTE; ms += 100)
+		latency_note(&l, (struct mono){ ms }, 3000);
+	for (int64_t ms = 5 * MINUTE; ms < 16 * MINUTE; ms += 100)
+		latency_note(&l, (struct mono){ ms }, 200);
+	assert_int_equal(latency_exceeded_ms(&l, 1), 200);
+}
+
+/* Whatever was measured: no more than the slowest, and less the more may be slower. */
+static void test_any_times(void **state)
+{
+	struct unit_random random = { 3 };
+	struct latency l = { 0 };
+	int64_t last_ms = INT64_MAX;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		latency_note(&l, (struct mono){ i },
+			     (int64_t)(unit_random(&random) >> (1 + unit_below(&random, 63))));
+	for (int64_t per_million = 0; per_million <= 1000000; per_million += 1000) {
+		int64_t ms = latency_exceeded_ms(&l, per_million);
+
+		assert_true(ms <= last_ms && ms <= latency_slowest_ms(&l));
+		last_ms = ms;
+	}
 }
 
 int main(void)
@@ -83,7 +124,10 @@ int main(void)
 		cmocka_unit_test(test_many_fast_answers_do_not_hide_a_slow_one),
 		cmocka_unit_test(test_a_slow_answer_is_forgotten),
 		cmocka_unit_test(test_a_pause_forgets_all),
-		cmocka_unit_test(test_what_is_usual),
+		cmocka_unit_test(test_how_many_are_slower),
+		cmocka_unit_test(test_few_answers_say_no_more_than_the_slowest),
+		cmocka_unit_test(test_how_many_were_slower_is_forgotten),
+		cmocka_unit_test(test_any_times),
 	};
 
 	return cmocka_run_group_tests_name("latency", tests, NULL, NULL);

@@ -103,6 +103,24 @@ static void test_chances_come_to_what_was_seen(void **state)
 	assert_true(rhythm_chance(&r, &beat, OFTEN, 200 * SECOND, 50 * SECOND) < CLOSE);
 }
 
+/* The same idle time, the same chance: keys are told apart only where they are different. */
+static void test_the_gaps_of_all_tell_of_each(void **state)
+{
+	const struct beat often = { .gap = 6 * SECOND / RHYTHM_UNIT_MS, .spread = 1000 };
+	const struct beat seldom = { .gap = 90 * SECOND / RHYTHM_UNIT_MS, .spread = 5000 };
+	struct rhythm r = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		struct beat key = often;
+
+		rhythm_used(&r, &key, OFTEN, 30 * SECOND);
+		rhythm_lost(&r, &often, OFTEN, RHYTHM_KEEP_MS);
+	}
+	assert_int_equal(rhythm_chance(&r, &seldom, OFTEN, 10 * SECOND, 53 * SECOND),
+			 rhythm_chance(&r, &often, OFTEN, 10 * SECOND, 53 * SECOND));
+}
+
 static void test_a_steady_key_comes_when_it_is_foreseen(void **state)
 {
 	struct rhythm r = { 0 };
@@ -180,6 +198,7 @@ int main(void)
 		cmocka_unit_test(test_one_gap_unlike_ends_it),
 		cmocka_unit_test(test_the_window_narrows),
 		cmocka_unit_test(test_chances_come_to_what_was_seen),
+		cmocka_unit_test(test_the_gaps_of_all_tell_of_each),
 		cmocka_unit_test(test_a_steady_key_comes_when_it_is_foreseen),
 		cmocka_unit_test(test_presumed_chances_fall),
 		cmocka_unit_test(test_curves_forget),
