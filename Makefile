@@ -11,6 +11,8 @@ LIBDIR      ?= $(PREFIX)/lib
 INCLUDEDIR  ?= $(PREFIX)/include
 MANDIR      ?= $(PREFIX)/share/man
 UNITDIR     ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 BUILD       ?= build
 CC          ?= cc
 
@@ -58,6 +60,7 @@ DAEMON := daemon/app.c daemon/main.c
 CLI    := client/cli.c $(wildcard client/cli_*.c)
 CLIENT := $(filter-out $(CLI),$(wildcard client/*.c))
 CLIENT_BASE := base/mem.c base/span.c base/buf.c $(PROTO)
+UNITS   := $(wildcard systemd/*.service systemd/*.socket)
 SANDBOX := $(wildcard tests/sandbox/*.c)
 UNIT   := $(wildcard tests/unit/test_*.c)
 FUZZ   := $(wildcard tests/fuzz/fuzz_*.c)
@@ -222,7 +225,8 @@ $(BUILD)/scale/%.md: $(BUILD)/bench/scale/scale
 
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
-		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(UNITDIR) $(addprefix $(DESTDIR)$(MANDIR)/man,1 3 5 7 8)
+		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) \
+		$(DESTDIR)$(TMPFILESDIR) $(addprefix $(DESTDIR)$(MANDIR)/man,1 3 5 7 8)
 	install -m 755 $(BUILD)/clerk-tokend $(DESTDIR)$(SBINDIR)/
 	install -m 755 $(BUILD)/clerk-token $(BUILD)/clerk-bapi-sandbox $(DESTDIR)$(BINDIR)/
 	install -m 755 $(BUILD)/libclerktoken.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/
@@ -232,9 +236,11 @@ install: all
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 		-e 's|@VERSION@|$(VERSION)|' client/clerktoken.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/clerktoken.pc
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/clerktoken.pc
-	for unit in systemd/*.service systemd/*.socket; do \
+	for unit in $(UNITS); do \
 		sed -e 's|@SBINDIR@|$(SBINDIR)|' $$unit > $(DESTDIR)$(UNITDIR)/$${unit##*/} && \
 		chmod 644 $(DESTDIR)$(UNITDIR)/$${unit##*/} || exit 1; done
+	install -m 644 systemd/clerk-tokend.sysusers $(DESTDIR)$(SYSUSERSDIR)/clerk-tokend.conf
+	install -m 644 systemd/clerk-tokend.tmpfiles $(DESTDIR)$(TMPFILESDIR)/clerk-tokend.conf
 	for page in $(MAN); do \
 		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
 
@@ -243,7 +249,8 @@ uninstall:
 		$(DESTDIR)$(BINDIR)/clerk-bapi-sandbox $(DESTDIR)$(LIBDIR)/libclerktoken.so \
 		$(DESTDIR)$(LIBDIR)/libclerktoken.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/libclerktoken.a \
 		$(DESTDIR)$(INCLUDEDIR)/clerktoken.h $(DESTDIR)$(LIBDIR)/pkgconfig/clerktoken.pc \
-		$(DESTDIR)$(UNITDIR)/clerk-tokend.service $(DESTDIR)$(UNITDIR)/clerk-tokend.socket \
+		$(patsubst systemd/%,$(DESTDIR)$(UNITDIR)/%,$(UNITS)) \
+		$(DESTDIR)$(SYSUSERSDIR)/clerk-tokend.conf $(DESTDIR)$(TMPFILESDIR)/clerk-tokend.conf \
 		$(foreach page,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 
 dist:
