@@ -49,7 +49,6 @@ pivot_root . run/old
 umount -l /run/old
 rmdir /run/old
 mount --make-rshared / # credentials come out empty else
-hostname box
 
 exec env -i container=clerk-tokend-tests PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 	/lib/systemd/systemd --system --unit=basic.target --log-target=console --show-status=no

@@ -32,6 +32,8 @@ SYSTEMD = Path("/lib/systemd/systemd")
 BOOT_S = 10.0
 RUN_S = 60.0
 BAPI = "http://127.0.0.1:8080"
+# su(1) and runuser(1) would ask a session manager that isn't there.
+BECOME = 'exec setpriv --reuid="$0" --regid="$(id -g "$0")" --init-groups "$@"'
 SECRET_KEY = harness.SECRET_KEY
 
 
@@ -110,7 +112,7 @@ class Box:
 
     def command(self, *arguments, user=None):
         """The command line that runs something in the box from out here, in no unit."""
-        become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"] if user else []
+        become = ["sh", "-c", BECOME, user] if user else []
         return ["nsenter", "-t", str(self.pid), "-a", "--", "env", "-i", "LANG=C.UTF-8",
                 "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *become, *map(str, arguments)]
 
@@ -156,6 +158,11 @@ class Box:
     def main_pid(self, unit="clerk-tokend.service"):
         return int(self.show(unit, "MainPID"))
 
+    def process_status(self, pid):
+        """The fields of /proc/PID/status."""
+        lines = self.run("cat", f"/proc/{pid}/status").splitlines()
+        return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
     def journal(self, unit="clerk-tokend.service"):
         """What it said, in its present or last invocation, as text."""
         self.run("journalctl", "--sync")
@@ -173,6 +180,14 @@ class Box:
         """Writes the configuration; what it says goes behind api_url in [clerk]."""
         self.write(f"/etc/clerk-tokend/{instance or 'clerk-tokend'}.conf",
                    f"[clerk]\napi_url = {BAPI}\n{text}")
+
+    def stop_all(self):
+        """As after installing: nothing runs, has failed or is configured."""
+        self.run("systemctl", "stop", "clerk-tokend*")
+        self.run("sh", "-c", "rm -rf /etc/clerk-tokend/* /etc/credstore.encrypted/*"
+                             " /run/systemd/system/clerk-tokend*.d")
+        self.run("systemctl", "daemon-reload")
+        self.run("systemctl", "reset-failed")
 
     # Clerk, as played in it
 
