@@ -1,9 +1,9 @@
 /* Many users of libclerktoken at a time, for tests of what a restart of the daemon does to them.
  *
- *     clerk-token-load CLIENTS PAUSE_MS
+ *     clerk-token-load CLIENTS PAUSE_MS SESSIONS
  *
- * Each client is a thread with a struct clerktoken_client, and thus a connection, of its own. It asks
- * for one of a few sessions, pauses, and asks again, until standard input ends. "ready" is printed
+ * Each client is a thread with a struct clerktoken_client, and thus a connection, of its own. It
+ * asks for one session after the other, of so many, until standard input ends. "ready" is printed
  * when each has had an answer; at the end a line of JSON says what came of it.
  */
 #include "client/clerktoken.h"
@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #define CLIENTS_MAX 2000
-#define SESSIONS 20
 #define TIMEOUT_MS 10000
 #define STACK_SIZE (256 * 1024)
 #define MS_PER_S 1000
@@ -34,6 +33,7 @@ struct user {
 
 static struct user users[CLIENTS_MAX];
 static int pause_ms;
+static unsigned long clients, sessions;
 static atomic_bool over;
 static atomic_uint answered; /* users that have had an answer */
 
@@ -52,7 +52,8 @@ static void ask(struct user *u, struct clerktoken_client *client)
 	char session[32];
 	long began = clock_ms();
 
-	(void)snprintf(session, sizeof(session), "sess_%u", u->number % SESSIONS);
+	(void)snprintf(session, sizeof(session), "sess_%lu",
+		       (u->number + u->calls * clients) % sessions);
 	if (clerktoken_get(client, session, "hasura", NULL, TIMEOUT_MS, &token, &failure) ==
 	    CLERKTOKEN_OK)
 		clerktoken_token_unref(token);
@@ -92,7 +93,7 @@ static void raise_files(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit); /* what is missing shows as errors */
 }
 
-static unsigned start(unsigned clients)
+static unsigned start(void)
 {
 	pthread_attr_t attributes;
 	unsigned started = 0;
@@ -111,13 +112,13 @@ static unsigned start(unsigned clients)
 	return started;
 }
 
-static void report(unsigned clients)
+static void report(unsigned started)
 {
 	unsigned long calls = 0, errors = 0;
 	const struct user *failed = NULL;
 	long slowest_ms = 0;
 
-	for (unsigned i = 0; i < clients; i++) {
+	for (unsigned i = 0; i < started; i++) {
 		calls += users[i].calls;
 		errors += users[i].errors;
 		if (users[i].errors && !failed)
@@ -125,22 +126,26 @@ static void report(unsigned clients)
 		if (users[i].slowest_ms > slowest_ms)
 			slowest_ms = users[i].slowest_ms;
 	}
-	printf("{\"clients\":%u,\"calls\":%lu,\"errors\":%lu,\"slowest_ms\":%ld,\"first\":\"%s\"}\n",
-	       clients, calls, errors, slowest_ms,
-	       failed ? clerktoken_error_name(failed->failure.error) : "");
+	printf(
+	    "{\"clients\":%u,\"calls\":%lu,\"errors\":%lu,\"slowest_ms\":%ld,\"first\":\"%s\"}\n",
+	    started, calls, errors, slowest_ms,
+	    failed ? clerktoken_error_name(failed->failure.error) : "");
 }
 
 int main(int argc, char **argv)
 {
-	unsigned long clients = argc == 3 ? strtoul(argv[1], NULL, 10) : 0;
 	unsigned started;
 	char byte;
 
-	if (clients == 0 || clients > CLIENTS_MAX)
+	if (argc != 4)
 		return 2;
+	clients = strtoul(argv[1], NULL, 10);
 	pause_ms = (int)strtoul(argv[2], NULL, 10);
+	sessions = strtoul(argv[3], NULL, 10);
+	if (clients == 0 || clients > CLIENTS_MAX || sessions == 0)
+		return 2;
 	raise_files();
-	started = start((unsigned)clients);
+	started = start();
 	while (answered < started)
 		(void)poll(NULL, 0, 1);
 	(void)puts("ready");

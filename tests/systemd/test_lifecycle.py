@@ -18,8 +18,8 @@ EX_CONFIG = "78"
 class Load:
     """clerk-token-load in the box, once each of its clients has had an answer."""
 
-    def __init__(self, test, clients, pause_ms):
-        self.process = test.box.start("clerk-token-load", clients, pause_ms,
+    def __init__(self, test, clients, pause_ms, sessions=20):
+        self.process = test.box.start("clerk-token-load", clients, pause_ms, sessions,
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         test.addCleanup(self.close)
         test.assertEqual(self.process.stdout.readline(), "ready\n")
@@ -48,6 +48,9 @@ class Case(box.Case):
 
     def status(self):
         return self.box.show(SERVICE, "StatusText")
+
+    def stats(self):
+        return json.loads(self.box.run("clerk-token", "stats"))
 
     def drop_in(self, text):
         self.box.write("/run/systemd/system/clerk-tokend.service.d/test.conf", f"[Service]\n{text}\n")
@@ -86,7 +89,7 @@ class Reload(Case):
         self.box.configure("rate_limit = 50/10s")
         self.reload()
         self.said("reloaded")
-        self.assertEqual(json.loads(self.box.run("clerk-token", "stats"))["budget"], 40)
+        self.assertEqual(self.stats()["budget"], 40)
         self.assertEqual(self.box.main_pid(), pid)
 
     def test_a_bad_one(self):
@@ -155,22 +158,36 @@ class ComesBack(Case):
         load = Load(self, 1000, 100)
         self.box.run("kill", "-KILL", pid)
         self.wait_for_another(pid)
-        harness.wait_for(lambda: json.loads(self.box.run("clerk-token", "stats"))["clients"] > 1000,
+        harness.wait_for(lambda: self.stats()["clients"] > 1000,
                          what="a thousand clients that have come back")
         said = load.finish()
         print(said)
         self.assertEqual(said["errors"], 0, said)
 
-    def test_restarted_under_two_hundred(self):
-        pid = self.start()
-        load = Load(self, 200, 5)
+    def restart_under(self, load):
         for _ in range(3):
+            pid = self.box.main_pid()
             self.box.run("systemctl", "restart", SERVICE)
             self.assertNotIn(self.box.main_pid(), (0, pid))
-            pid = self.box.main_pid()
+            self.wait_for_gets(500)
         said = load.finish()
         print(said)
         self.assertEqual(said["errors"], 0, said)
+
+    def wait_for_gets(self, count):
+        harness.wait_for(lambda: self.stats()["gets"] >= count, what=f"{count} gets")
+
+    def test_restarted_under_two_hundred(self):
+        self.start()
+        self.restart_under(Load(self, 200, 5))
+
+    def test_restarted_under_two_hundred_that_wait_for_clerk(self):
+        """Each call is for another session, so that there is always much under way and in queues."""
+        self.box.configure("rate_limit = 100000/1s\nmax_connections = 100")
+        self.box.bapi("POST", "config", latency_ms=100, rate_limit="off")
+        self.addCleanup(self.box.bapi, "POST", "reset")
+        self.start()
+        self.restart_under(Load(self, 200, 5, 1000000))
 
 
 if __name__ == "__main__":
