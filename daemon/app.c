@@ -34,6 +34,7 @@
 #define SYSTEM_SOCKET "/run/clerk-tokend/clerk-tokend.sock"
 #define USER_SOCKET_SUFFIX "/clerk-tokend/clerk-tokend.sock"
 #define STOP_GRACE_MS 3000
+#define TEARDOWN_MS 5000 /* at most, for wiping what a large cache holds */
 #define FILES_BESIDE_CLIENTS 128
 #define LIVE_BUDGET 1000 /* requests in LIMIT_WINDOW_MS, per secret key */
 #define TEST_BUDGET 100
@@ -51,6 +52,7 @@ struct app {
 	struct upstream *upstream;
 	struct conns *conns;
 	struct listener *listener;
+	struct notify notify;
 	struct mono stop_at; /* MONO_NEVER: not stopping */
 	char greeting[GREETING_MAX];
 };
@@ -227,6 +229,7 @@ static void settled(void *arg)
 	struct mono at =
 	    mono_min(engine_next_deadline(app->engine), conns_next_deadline(app->conns));
 
+	at = mono_min(at, app->notify.next);
 	if (app->stop_at.ms != MONO_NEVER.ms) {
 		if (conns_count(app->conns) == 0)
 			loop_stop(app->loop);
@@ -298,6 +301,8 @@ static void on_timer(void *arg)
 		loop_stop(app->loop);
 		return;
 	}
+	if (mono_is_due(app->notify.next, now))
+		notify_beat(&app->notify, now);
 	engine_tick(app->engine, now);
 	conns_tick(app->conns, now);
 	conns_settle(app->conns, now);
@@ -313,7 +318,7 @@ static void stop(struct app *app)
 	}
 	log_info("stopping clients=%zu waiting=%zu", conns_count(app->conns),
 		 engine_pending(app->engine));
-	notify_stopping();
+	notify_stopping(STOP_GRACE_MS + TEARDOWN_MS);
 	app->stop_at = mono_add_ms(now, STOP_GRACE_MS);
 	listener_free(app->listener);
 	app->listener = NULL;
@@ -412,7 +417,7 @@ static void reload(struct app *app)
 	config_deinit(&config);
 	secret_deinit(&key);
 	conns_settle(app->conns, now);
-	notify_ready();
+	notify_reloaded(&app->notify, now, result == 0);
 }
 
 static void on_signal(void *arg, int number)
@@ -498,7 +503,9 @@ static enum app_result run(struct app *app)
 	if (result == 0) {
 		log_info("started version=%s socket=%s api_url=%s", CLERK_TOKEND_VERSION,
 			 app->config.socket, app->config.api_url);
-		notify_ready();
+		notify_init(&app->notify, app->engine);
+		notify_ready(&app->notify, clock_boot());
+		loop_arm(app->loop, app->notify.next);
 		result = loop_run(app->loop);
 	}
 	teardown(app);

@@ -580,7 +580,8 @@ class SystemdTest(ProgramCase):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.bind(str(path))
             notify.settimeout(harness.DEADLINE_S)
-            daemon = self.daemon(self.sandbox(), env={"NOTIFY_SOCKET": path})
+            env = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": 200000}
+            daemon = self.daemon(self.sandbox(), env=env)
 
             def heard(wanted):
                 """Datagrams up to the one that says so."""
@@ -589,8 +590,14 @@ class SystemdTest(ProgramCase):
                     if wanted in lines:
                         return lines
 
-            heard("READY=1")
+            self.assertIn("STATUS=Clerk not asked yet; 0 tokens", "".join(heard("READY=1")))
             self.assertEqual(daemon.ask("PING"), "OK pong")
+            heard("WATCHDOG=1")
+            daemon.send_signal(signal.SIGSTOP)
+            while select.select([notify], [], [], 0.3)[0]:
+                notify.recv(4096)  # what was sent before; then nothing more
+            daemon.send_signal(signal.SIGCONT)
+            heard("WATCHDOG=1")
             before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
             daemon.reload()
             fields = dict(line.split("=", 1) for line in heard("RELOADING=1"))
@@ -600,9 +607,9 @@ class SystemdTest(ProgramCase):
             daemon.write_config("[nonsense]\n")
             daemon.reload()
             heard("RELOADING=1")
-            heard("READY=1")
+            self.assertIn("The last reload failed", "".join(heard("READY=1")))
             daemon.send_signal(signal.SIGTERM)
-            heard("STOPPING=1")
+            self.assertIn("EXTEND_TIMEOUT_USEC=8000000", heard("STOPPING=1"))
             self.assertEqual(daemon.wait(), 0)
 
 

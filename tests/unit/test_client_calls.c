@@ -350,6 +350,18 @@ static void test_restart(void **state)
 	assert_int_equal((intptr_t)result, CLERKTOKEN_OK);
 }
 
+/* A daemon that is stopping says so; whoever comes after it is asked, a few times. */
+static void test_stopping(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(get(f, "sess_restart", ENOUGH_MS), CLERKTOKEN_OK);
+	assert_int_equal(daemon_requests(f->daemon), 2);
+	assert_int_equal(get(f, "sess_stopping", ENOUGH_MS), CLERKTOKEN_SHUTTING_DOWN);
+	assert_int_equal(f->failure.retry_ms, 2000);
+	assert_int_equal(daemon_requests(f->daemon), 3);
+}
+
 #define THREADS 16
 #define ROUNDS 50
 
@@ -558,6 +570,7 @@ int main(void)
 		CALLS(test_deadline_of_connect),
 		CALLS(test_no_daemon),
 		CALLS(test_close_at_once),
+		CALLS(test_stopping),
 		CALLS(test_reconnect),
 		CALLS(test_restart),
 		CALLS(test_threads),
