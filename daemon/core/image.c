@@ -123,7 +123,8 @@ void image_put(struct image_writer *w, const void *data, size_t len)
 	while (len) {
 		size_t n = IMAGE_CHUNK - w->filled < len ? IMAGE_CHUNK - w->filled : len;
 
-		memcpy(w->chunk + w->filled, from, n);
+		if (w->to)
+			memcpy(w->chunk + w->filled, from, n);
 		w->filled += n;
 		from += n;
 		len -= n;
