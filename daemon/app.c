@@ -10,6 +10,7 @@
 #include "daemon/core/config.h"
 #include "daemon/core/engine.h"
 #include "daemon/core/json.h"
+#include "daemon/sys/activation.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/conn.h"
 #include "daemon/sys/files.h"
@@ -19,6 +20,7 @@
 #include "daemon/sys/loop.h"
 #include "daemon/sys/notify.h"
 #include "daemon/sys/upstream.h"
+#include "daemon/sys/warm.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -53,6 +55,7 @@ struct app {
 	struct conns *conns;
 	struct listener *listener;
 	struct notify notify;
+	struct activation handed;
 	struct mono stop_at; /* MONO_NEVER: not stopping */
 	char greeting[GREETING_MAX];
 };
@@ -434,6 +437,8 @@ static int listen_to_clients(struct app *app)
 		.path = app->config.socket,
 		.mode = app->config.socket_mode,
 		.group = app->config.socket_group,
+		.sockets = app->handed.sockets,
+		.n_sockets = app->handed.n_sockets,
 	};
 	char text[LISTENER_ERROR_SIZE];
 	int result =
@@ -444,23 +449,43 @@ static int listen_to_clients(struct app *app)
 	return result;
 }
 
-static int build(struct app *app)
+static struct warm_owner warm_owner(const struct app *app)
 {
-	const struct loop_callbacks loop = { on_timer, on_signal, on_turn, app };
-	const struct conns_callbacks conns = { drain, settled, app };
-	const struct upstream_config upstream = upstream_config(&app->config);
-	struct engine_config engine;
+	return (struct warm_owner){ &app->key, app->config.api_url };
+}
+
+/* With what the last process knew, if it can be used. */
+static int build_engine(struct app *app)
+{
+	struct engine_config config = engine_config(app, &app->config, &app->key);
+	struct warm_owner owner = warm_owner(app);
 	struct hash_key hash_key;
 	uint64_t seed;
 	int result;
 
 	randombytes_buf(&hash_key, sizeof(hash_key));
 	randombytes_buf(&seed, sizeof(seed));
+	do {
+		engine_free(app->engine);
+		app->engine = NULL;
+		result = engine_new(&config, &hash_key, seed, &app->engine);
+	} while (result == 0 &&
+		 !warm_restore(app->engine, &owner, &app->handed, app->config.max_token_size));
+	return result;
+}
+
+static int build(struct app *app)
+{
+	const struct loop_callbacks loop = { on_timer, on_signal, on_turn, app };
+	const struct conns_callbacks conns = { drain, settled, app };
+	const struct upstream_config upstream = upstream_config(&app->config);
+	int result = activation_take(&app->handed);
+
 	set_greeting(app, &app->config);
-	engine = engine_config(app, &app->config, &app->key);
-	result = loop_new(&loop, &app->loop);
 	if (result == 0)
-		result = engine_new(&engine, &hash_key, seed, &app->engine);
+		result = loop_new(&loop, &app->loop);
+	if (result == 0)
+		result = build_engine(app);
 	if (result == 0)
 		result = upstream_new(loop_base(app->loop), &upstream, &app->key, on_answer, app,
 				      &app->upstream);
@@ -490,6 +515,23 @@ static int global_init(void)
 	return upstream_global_init();
 }
 
+/* From here on somebody may drop what was handed over, so it goes; a start that failed before has
+ * left it to the next one. */
+static int serve(struct app *app)
+{
+	struct warm_owner owner;
+	int result;
+
+	warm_forget(&app->handed);
+	notify_init(&app->notify, app->engine);
+	notify_ready(&app->notify, clock_boot());
+	loop_arm(app->loop, app->notify.next);
+	result = loop_run(app->loop);
+	owner = warm_owner(app); /* the key may be another one by now */
+	warm_keep(app->engine, &owner);
+	return result;
+}
+
 static enum app_result run(struct app *app)
 {
 	size_t files = harden_raise_files(app->config.max_clients + FILES_BESIDE_CLIENTS);
@@ -503,10 +545,7 @@ static enum app_result run(struct app *app)
 	if (result == 0) {
 		log_info("started version=%s socket=%s api_url=%s", CLERK_TOKEND_VERSION,
 			 app->config.socket, app->config.api_url);
-		notify_init(&app->notify, app->engine);
-		notify_ready(&app->notify, clock_boot());
-		loop_arm(app->loop, app->notify.next);
-		result = loop_run(app->loop);
+		result = serve(app);
 	}
 	teardown(app);
 	log_info("stopped");

@@ -102,16 +102,15 @@ static int add_socket(struct listener *l, int fd)
 }
 
 /* The sockets that systemd listens on; -ENOENT if it handed over none. */
-static int take_over(struct listener *l, char text[LISTENER_ERROR_SIZE])
+static int take_over(struct listener *l, const struct listener_config *config,
+		     char text[LISTENER_ERROR_SIZE])
 {
-	int count = sd_listen_fds(1);
-
-	if (count <= 0)
+	if (config->n_sockets == 0)
 		return -ENOENT;
-	if (count > MAX_SOCKETS)
+	if (config->n_sockets > MAX_SOCKETS)
 		return explain(text, "sockets", "handed over by systemd", E2BIG);
-	for (int i = 0; i < count; i++) {
-		int fd = SD_LISTEN_FDS_START + i;
+	for (size_t i = 0; i < config->n_sockets; i++) {
+		int fd = config->sockets[i];
 		int result;
 
 		if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0)
@@ -284,7 +283,7 @@ int listener_new(struct event_base *base, const struct listener_config *config,
 		return -ENOMEM;
 	*l = (struct listener){ .base = base, .accept = accept, .arg = arg, .lock = -1 };
 	(void)evtimer_assign(&l->pause, base, on_pause_over, l);
-	result = take_over(l, ret_text);
+	result = take_over(l, config, ret_text);
 	if (result == -ENOENT)
 		result = make_own(l, config, ret_text);
 	if (result < 0) {
