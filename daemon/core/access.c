@@ -64,9 +64,10 @@ static bool is_admin(const struct access *a, const struct identity *who)
 }
 
 /* Into `to`, if that isn't NULL; how many there are. */
-static size_t find_concerns(const struct access *a, const struct identity *who, struct concern *to)
+static uint16_t find_concerns(const struct access *a, const struct identity *who,
+			      struct concern *to)
 {
-	size_t n = 0;
+	uint16_t n = 0;
 
 	for (size_t i = 0; i < a->n; i++) {
 		enum rule_match match = rule_concerns(&a->rules[i], who);

@@ -34,10 +34,10 @@ struct concern {
 
 /* What the rules say of one caller; good for the rules that it was made with. */
 struct grant {
-	enum access_scope scope;
-	bool is_admin;
-	size_t n;
 	struct concern *concerns; /* no more than up to the first that covers every key */
+	uint16_t n;
+	uint8_t scope; /* enum access_scope */
+	bool is_admin;
 };
 
 struct decision {
