@@ -1,6 +1,7 @@
 """Who may have which token: rules, asked for by real users, groups and units."""
 
 import ctypes
+import json
 import os
 import shutil
 import signal
@@ -274,6 +275,63 @@ class UnitsTest(AccessCase):
                              r"^OK denied because=unclear_unit admin=no file=\S+ line=6 rule=")
         self.reload(f"allow uid={ALICE}", "allow unit=*")
         self.assert_token(peer.ask("GET sess_1 hasura"))  # its user is what it was
+
+
+class WhyTest(AccessCase):
+    """clerk-token why."""
+
+    def why(self, *arguments, uid=0):
+        done = subprocess.run(
+            [harness.BUILD / "clerk-token", "--socket", "s", "why", *arguments],
+            cwd=self.serving.dir, env=harness.clean_environment(), user=uid, extra_groups=[],
+            capture_output=True, text=True, timeout=harness.DEADLINE_S, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_without_rules(self):
+        self.serve()
+        self.assertEqual(self.why("sess_1"),
+                         (0, "allowed: there are no rules\nan administrator\n", ""))
+        self.assertEqual(self.why("sess_1", uid=ALICE), (0, "allowed: there are no rules\n", ""))
+
+    def test_which_rule(self):
+        self.serve(f"deny gid={GROUP}", f"allow uid={ALICE},nobody template=hasura",
+                   "allow unit=web@*.service", "admin uid=root")
+        file = self.serving.file
+        by_user = f"allowed by {file}:7: allow = uid={ALICE},nobody template=hasura\n"
+        self.assertEqual(self.why("sess_1", "hasura", uid=ALICE), (0, by_user, ""))
+        self.assertEqual(self.why("sess_1", "-", uid=ALICE),
+                         (4, "denied: no rule matches\n", ""))
+        self.assertEqual(self.why("sess_1", "hasura", "--uid", str(ALICE)), (0, by_user, ""))
+        self.assertEqual(self.why("sess_1", "hasura", "--uid", "nobody"), (0, by_user, ""))
+        self.assertEqual(self.why("sess_1", "hasura", "--uid", str(ALICE), "--gid", str(GROUP)),
+                         (4, f"denied by {file}:6: deny = gid={GROUP}\n", ""))
+        self.assertEqual(self.why("sess_1", "hasura", "--unit", "web@1.service"),
+                         (0, f"allowed by {file}:8: allow = unit=web@*.service\n", ""))
+        self.assertEqual(self.why("sess_1", "hasura", "--uid", "root"),
+                         (0, f"allowed by {file}:9: admin = uid=root\nan administrator\n", ""))
+        status, out, _ = self.why("--json", "sess_1", "hasura", "--unit", "web@1.service")
+        self.assertEqual(status, 0)
+        self.assertEqual(json.loads(out), {
+            "allowed": True, "because": "rule", "admin": False, "file": str(file), "line": 8,
+            "rule": "allow unit=web@*.service"})
+        status, out, _ = self.why("--json", "sess_1", uid=BOB)
+        self.assertEqual((status, json.loads(out)),
+                         (4, {"allowed": False, "because": "no_match", "admin": False}))
+
+    def test_who_may_ask(self):
+        self.serve("admin uid=root", f"allow uid={ALICE}")
+        status, out, err = self.why("sess_1", "--uid", "root", uid=ALICE)
+        self.assertEqual((status, out), (4, ""))
+        self.assertIn("denied: local policy forbids it", err)
+
+    def test_usage(self):
+        self.serve()
+        for wrong in (["--uid", "no-such-user"], ["--gid", "no-such-group"], ["--uid", "-1"],
+                      ["--unit", ""], ["--uid", "1", "--uid", "2"], ["--wait", "1"]):
+            with self.subTest(wrong=wrong):
+                status, out, err = self.why("sess_1", *wrong)
+                self.assertEqual((status, out), (2, ""))
+                self.assertIn("clerk-token: ", err)
 
 
 BAD_RULES = [
