@@ -18,6 +18,7 @@
 #include "daemon/sys/listener.h"
 #include "daemon/sys/log.h"
 #include "daemon/sys/loop.h"
+#include "daemon/sys/names.h"
 #include "daemon/sys/notify.h"
 #include "daemon/sys/upstream.h"
 #include "daemon/sys/warm.h"
@@ -81,7 +82,7 @@ static int default_socket(char to[], size_t size)
 	return len < 0 || (size_t)len >= size ? -ENAMETOOLONG : 0;
 }
 
-/* A rule that nobody enforces would be worse than none. */
+/* What is believed to be in force and isn't would be worse than an error. */
 static int refuse_unsupported(const struct config *c, struct config_error *error)
 {
 	const char *what = c->http	? "[listen] http"
@@ -89,14 +90,9 @@ static int refuse_unsupported(const struct config *c, struct config_error *error
 			   : c->audit	? "[log] audit"
 					: NULL;
 
-	*error = (struct config_error){ .file = "configuration" };
-	if (c->n_rules) {
-		what = "[access] rules";
-		(void)snprintf(error->file, sizeof(error->file), "%s", c->rules[0].file);
-		error->line = c->rules[0].line;
-	}
 	if (!what)
 		return 0;
+	*error = (struct config_error){ .file = "configuration" };
 	(void)snprintf(error->text, sizeof(error->text), "%s: this version has none", what);
 	return CONFIG_INVALID;
 }
@@ -119,6 +115,8 @@ static int override(const struct app_options *options, struct config *config,
 	}
 	if (result == 0 && !config->socket)
 		result = config_override_socket(config, path, "$XDG_RUNTIME_DIR", error);
+	if (result == 0)
+		result = config_understand(config, &names_of_host, error);
 	if (result == 0)
 		result = config_finish(config, error);
 	return result == 0 ? refuse_unsupported(config, error) : result;
@@ -368,6 +366,7 @@ static int adopt(struct app *app, struct config *config, struct secret *key)
 		result = upstream_configure(app->upstream, &upstream, key);
 	if (result < 0)
 		return result;
+	conns_set_access(app->conns, clock_boot(), config->access);
 	config_deinit(&app->config);
 	secret_deinit(&app->key);
 	app->config = *config;
@@ -492,6 +491,8 @@ static int build(struct app *app)
 	if (result == 0)
 		result = conns_new(loop_base(app->loop), app->engine, max_reply(&app->config),
 				   &conns, &app->conns);
+	if (result == 0)
+		conns_set_access(app->conns, clock_boot(), app->config.access);
 	return result == 0 ? listen_to_clients(app) : result;
 }
 

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "daemon/core/access.h"
 #include "daemon/core/answer.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/freshness.h"
@@ -34,10 +35,10 @@ struct engine_config {
 struct client {
 	struct account *account;
 	uid_t uid;
-	gid_t gid;
 	pid_t pid;
 	bool admin;
 	bool tracks;	     /* wants to be told of drops */
+	struct grant grant;  /* what the rules say of it */
 	struct list watches; /* struct watch.owner_node */
 };
 
@@ -82,8 +83,20 @@ void engine_give_up(struct engine *e, struct mono now);
  * not: the other key is most often of the same instance, and shares its limit. Effects. */
 void engine_key_changed(struct engine *e, struct mono now);
 
+/* Sets the rules, which stay the caller's (NULL: none). Where there are clients, each must be
+ * judged anew, and what was in the making under the last rules is refused by engine_enforce().
+ * Until then nothing else may be called. */
+void engine_set_access(struct engine *e, const struct access *access);
+int engine_client_judge(struct engine *e, struct client *client,
+			const struct identity *who);	/* 0 or -ENOMEM: it may nothing then */
+void engine_enforce(struct engine *e, struct mono now); /* effects */
+
 /* Admits a client. 0, -ENOMEM, or 1 where the daemon or this user has no room for one more. */
-int engine_client_init(struct engine *e, struct client *client, uid_t uid, gid_t gid, pid_t pid);
+int engine_client_init(struct engine *e, struct client *client, const struct identity *who);
+
+/* May it have that token? See access_decide() for what the names may be. */
+bool engine_client_may(const struct engine *e, const struct client *client, struct span session,
+		       struct span template);
 
 /* It has gone: its watches end. Its waiters must have been abandoned. Effects. */
 void engine_client_deinit(struct engine *e, struct client *client);

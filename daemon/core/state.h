@@ -21,6 +21,7 @@ enum timer_tag {
 
 struct engine {
 	struct engine_config config;
+	const struct access *access; /* NULL: no rules */
 	struct quota quota;
 	struct cache cache;
 	struct limiter limiter;
@@ -80,6 +81,9 @@ void watch_answered(struct engine *e, struct waiter *waiter, bool with_token);
 
 /* The client knows the token that is there now. */
 void watch_establish(struct watch *w);
+
+/* There will be no token for it any more. */
+void watch_gone(struct engine *e, struct watch *w, enum code code);
 
 /* To all watches of a demand: there is another token; there will be none. */
 void watches_tell(struct engine *e, struct demand *d);

@@ -23,6 +23,7 @@ struct waiter *waiter_new(struct engine *e, struct client *client, struct demand
 	w->timer = HEAP_NODE(TIMER_WAITER);
 	list_init(&w->watch_node);
 	w->demand = d;
+	w->client = client;
 	w->account = client->account;
 	w->min_ttl_ms = min_ttl_ms;
 	w->send_by = send_by;

@@ -341,25 +341,48 @@ void conn_settle(struct conn *conn, struct mono now)
 	rearm(conn, now);
 }
 
-int conn_new(struct conns *c, int fd)
+int conn_judge(struct conn *conn)
+{
+	struct conns *c = conn->owner;
+	struct peer peer;
+	int result =
+	    peer_get(conn->event.ev_fd, c->names_groups, c->names_units, conn->connected_at, &peer);
+
+	if (result == 0)
+		result = engine_client_judge(c->engine, &conn->client, &peer.who);
+	peer_deinit(&peer);
+	return result;
+}
+
+static int admit(struct conns *c, int fd, struct mono now, struct client *client)
 {
 	struct peer peer;
-	struct conn *conn;
-	int result = peer_get(fd, &peer);
+	int result = peer_get(fd, c->names_groups, c->names_units, now, &peer);
 
-	if (result < 0)
-		return result;
+	if (result == 0)
+		result = engine_client_init(c->engine, client, &peer.who);
+	peer_deinit(&peer);
+	return result;
+}
+
+int conn_new(struct conns *c, int fd)
+{
+	struct mono now = clock_boot();
+	struct conn *conn;
+	int result;
+
 	if (heap_reserve(&c->timeouts, c->count + 1) < 0)
 		return -ENOMEM;
 	conn = mem_zalloc(sizeof(*conn));
 	if (!conn)
 		return -ENOMEM;
-	result = engine_client_init(c->engine, &conn->client, peer.uid, peer.gid, peer.pid);
+	result = admit(c, fd, now, &conn->client);
 	if (result) {
 		mem_free(conn);
 		return result;
 	}
 	conn->owner = c;
+	conn->connected_at = now;
 	conn->timeout = HEAP_NODE(0);
 	list_init(&conn->dirty_node);
 	list_init(&conn->track_node);
@@ -370,7 +393,7 @@ int conn_new(struct conns *c, int fd)
 	list_append(&c->all, &conn->node);
 	c->count++;
 	(void)event_assign(&conn->event, c->base, fd, EV_READ | EV_PERSIST, on_event, conn);
-	rearm(conn, clock_boot());
+	rearm(conn, now);
 	return 0;
 }
 

@@ -34,6 +34,10 @@ void conns_free(struct conns *c);
 /* A longer or shorter longest reply, after a reload. */
 void conns_set_max_reply(struct conns *c, size_t max_reply);
 
+/* The rules of access, which stay the caller's (NULL: none), at the start and after a reload. Who
+ * has connected already is judged by the new ones: call conns_settle(). */
+void conns_set_access(struct conns *c, struct mono now, const struct access *access);
+
 /* Takes over an accepted socket; where it can't be served, says so on it and closes it. */
 void conns_accept(struct conns *c, int fd);
 
