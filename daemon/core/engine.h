@@ -12,6 +12,7 @@
 #include "daemon/core/demand.h"
 #include "daemon/core/freshness.h"
 #include "daemon/core/skew.h"
+#include "daemon/core/stats.h"
 #include "proto/request.h"
 
 struct engine;
@@ -28,6 +29,7 @@ struct engine_config {
 	size_t max_connections;	    /* to Clerk; 0: not known */
 	uid_t own_uid;		    /* an administrator, beside root */
 	const char *greeting;	    /* the answer to HELLO, behind OK */
+	struct about about;
 };
 
 /* Who asks: a connection, or a front of another kind. The caller's storage. */

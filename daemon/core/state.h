@@ -30,6 +30,7 @@ struct engine {
 	struct mono load_at; /* when it was looked at */
 	struct random random;
 	struct stats stats;
+	struct process_facts process;
 
 	struct heap timers;   /* waiters, retries */
 	struct heap renewals; /* queued fetches that nobody waits for, the most urgent first */
