@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "daemon/core/about.h"
 #include "daemon/core/answer.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/freshness.h"

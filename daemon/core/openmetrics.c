@@ -224,12 +224,21 @@ static void put_errors(struct text *t, const struct stats *stats)
 	}
 }
 
+/* The shortest with a fraction, as OpenMetrics wants it: 0.01, 2.5, 10.0. */
+static void put_bound(struct text *t, uint64_t ms)
+{
+	put_seconds(t, ms);
+	for (size_t zeros = 0; t->result == 0 && zeros < 2 && t->to->ptr[t->to->end - 1] == '0';
+	     zeros++)
+		t->to->end--;
+}
+
 static void put_bucket(struct text *t, const char *name, size_t i, uint64_t count)
 {
 	put(t, name);
 	put(t, "_bucket{le=\"");
 	if (i < HISTOGRAM_BOUNDS)
-		put_seconds(t, histogram_bounds_ms[i]);
+		put_bound(t, histogram_bounds_ms[i]);
 	else
 		put(t, "+Inf");
 	put(t, "\"} ");

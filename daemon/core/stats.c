@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#define PROCESS_AGE_MS 1000
+
 static int number(struct buf *to, const char *name, uint64_t value)
 {
 	if (buf_append_str(to, to->end > to->start + 1 ? ",\"" : "\"") < 0 ||
@@ -43,6 +45,11 @@ static int word(struct buf *to, const char *name, const char *value)
 	    buf_append_str(to, "\":\"") < 0 || buf_append_str(to, value ? value : "") < 0)
 		return -ENOMEM;
 	return buf_append_str(to, "\"");
+}
+
+bool stats_wants_process(const struct engine *e, struct mono now)
+{
+	return e->process.files_max == 0 || mono_diff_ms(now, e->process.at) >= PROCESS_AGE_MS;
 }
 
 void stats_note_process(struct engine *e, const struct process_facts *facts)

@@ -24,16 +24,9 @@ struct stats {
 	struct histogram waited;     /* how long who had to wait did, whatever came of it */
 };
 
-/* What the configuration says of the daemon, for the operator; static texts. */
-struct about {
-	const char *version;
-	const char *key; /* "production", "development" or "unknown": the kind of the secret key */
-	const char *tls; /* whom it trusts: "system", "file" (ca_file), or "off": plain HTTP */
-	size_t rules;	 /* of [access] */
-};
-
 /* What the kernel says of the process. */
 struct process_facts {
+	struct mono at;
 	uint64_t cpu_ms, started_s; /* the latter since 1970 */
 	uint64_t resident_bytes;
 	uint64_t locked_bytes, locked_max_bytes;
@@ -87,7 +80,9 @@ enum stats_number {
 
 struct engine;
 
-/* What the process takes, as of now: the core can't look. */
+/* What the process takes: the core can't look. To look is worth it once a second, however often
+ * somebody asks. */
+bool stats_wants_process(const struct engine *e, struct mono now);
 void stats_note_process(struct engine *e, const struct process_facts *facts);
 
 /* All of them, in no more time than it takes to write them down: nothing is walked. */
