@@ -259,8 +259,10 @@ static void note_reason(struct engine *e, const struct outcome *o)
 		e->unusable++;
 	else if (o->kind == OUTCOME_TOKEN || o->kind == OUTCOME_DEFINITE)
 		e->unusable = 0;
-	if (o->kind != OUTCOME_TOKEN && (o->kind != OUTCOME_DEFINITE || o->code == CODE_REJECTED))
+	if (o->kind != OUTCOME_TOKEN && (o->kind != OUTCOME_DEFINITE || o->code == CODE_REJECTED)) {
 		e->clerk_reason = o->text ? o->text : code_text(o->code);
+		e->clerk_detail = o->detail;
+	}
 }
 
 static void clerk_works(struct engine *e)

@@ -54,6 +54,7 @@ struct engine {
 	struct skew skew;
 	struct mono key_since;
 	const char *clerk_reason; /* of Clerk's last failure, a static text; NULL: none yet */
+	const char *clerk_detail; /* the same, as the HTTP library says it, or NULL */
 	unsigned unusable;	  /* answers without a usable token, in a row */
 	bool stopping;
 

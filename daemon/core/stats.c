@@ -181,7 +181,9 @@ static int write_words(const struct engine *e, struct buf *to)
 	if (word(to, "version", about->version) < 0 || word(to, "key", about->key) < 0 ||
 	    word(to, "tls", about->tls) < 0 || word(to, "clerk", stats_clerk(e)) < 0)
 		return -ENOMEM;
-	return word(to, "clerk_reason", e->clerk_reason);
+	return word(to, "clerk_reason", e->clerk_reason) < 0
+		   ? -ENOMEM
+		   : word(to, "clerk_detail", e->clerk_detail);
 }
 
 int stats_write(struct engine *e, struct mono now, struct buf *to)
