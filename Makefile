@@ -21,6 +21,8 @@ DEPS_BUILD := gcc pkg-config libcurl4-openssl-dev libcjson-dev libevent-dev libs
               libsodium-dev libinih-dev libssl-dev
 DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev python3 curl openssl netcat-openbsd nghttp2-proxy \
               systemd clang clang-format valgrind mandoc
+# What shows that Prometheus understands the metrics and the alerts; those tests are skipped without.
+DEPS_OPS := prometheus python3-prometheus-client
 DEPS_BENCH := $(DEPS_CHECK) memcached strace gnuplot-nox
 
 # ---------------------------------------------------------------------------------- flags
@@ -82,7 +84,7 @@ BENCH_BINS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH))
 LOAD_BINS := $(patsubst tests/systemd/%.c,$(BUILD)/tests/systemd/%,$(LOAD))
 REPLAY_BIN := $(if $(REPLAY),$(BUILD)/tests/replay/replay)
 
-.PHONY: all help deps deps-bench check demo install uninstall asan ubsan fuzz lint bench dist deb clean
+.PHONY: all help deps deps-bench deps-ops check demo install uninstall asan ubsan fuzz lint bench dist deb clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -179,6 +181,9 @@ deps:
 
 deps-bench:
 	@tests/deps $(DEPS_BENCH)
+
+deps-ops:
+	@tests/deps $(DEPS_OPS)
 
 # A second make, so that what `deps` has just installed is seen.
 check: deps

@@ -4,6 +4,7 @@
  * kind of failure it was (see cli_report.h).
  */
 #include "client/clerktoken.h"
+#include "client/cli_doctor.h"
 #include "client/cli_number.h"
 #include "client/cli_output.h"
 #include "client/cli_report.h"
@@ -49,6 +50,12 @@ static const char help[] =
     "  why SESSION [TEMPLATE]    tell whether you may have that token, and which rule decides\n"
     "  ping                      does the daemon answer?\n"
     "  stats                     print the daemon's statistics as JSON\n"
+    "  doctor [SESSION [TEMPLATE]]\n"
+    "                            look at all that a token needs (socket, key, Clerk, clock, "
+    "limits)\n"
+    "                            and say what is wrong and what to do. Asks Clerk for that token, "
+    "or\n"
+    "                            for one of no session\n"
     "\n"
     "  --min-ttl S       get, watch: the least life, in seconds, that the token must have left\n"
     "  --wait MS         get, watch: how long to wait for Clerk, in milliseconds\n"
@@ -64,7 +71,8 @@ static const char help[] =
     "  --help, --version\n"
     "\n"
     "Exit status: 0; 1 internal or other error; 2 usage; 3 no such session or template;\n"
-    "4 denied, unauthorized or forbidden; 5 an error that a retry may mend; 6 no daemon.\n";
+    "4 denied, unauthorized or forbidden; 5 an error that a retry may mend; 6 no daemon.\n"
+    "Of doctor: the number of problems, at most 100.\n";
 
 static enum status print_token(const struct clerktoken_token *token, bool as_json)
 {
@@ -231,11 +239,28 @@ static enum status run_why(const struct arguments *a, struct clerktoken_client *
 	return status;
 }
 
+static enum status run_doctor(const struct arguments *a, struct clerktoken_client *client)
+{
+	struct doctor doctor = {
+		.client = client,
+		.given_socket = a->socket,
+		.session = a->session,
+		.template_name = a->template_name,
+		.timeout_ms = a->timeout_ms,
+		.findings = { .as_json = a->as_json },
+	};
+	int problems = doctor_run(&doctor);
+
+	if (doctor.findings.error)
+		return report_output_error(doctor.findings.error);
+	return (enum status)problems; /* a number here, as the help says */
+}
+
 static const struct command commands[] = {
 	{ "get", 1, 2, true, false, run_get },	    { "watch", 1, 2, true, false, run_watch },
 	{ "drop", 1, 2, false, false, run_drop },   { "flush", 0, 0, false, false, run_flush },
 	{ "why", 1, 2, false, true, run_why },	    { "ping", 0, 0, false, false, run_ping },
-	{ "stats", 0, 0, false, false, run_stats },
+	{ "stats", 0, 0, false, false, run_stats }, { "doctor", 0, 2, false, false, run_doctor },
 };
 
 static const struct command *find_command(const char *name)

@@ -18,6 +18,7 @@
 #include "daemon/sys/listener.h"
 #include "daemon/sys/log.h"
 #include "daemon/sys/loop.h"
+#include "daemon/sys/metrics.h"
 #include "daemon/sys/names.h"
 #include "daemon/sys/notify.h"
 #include "daemon/sys/upstream.h"
@@ -55,6 +56,7 @@ struct app {
 	struct upstream *upstream;
 	struct conns *conns;
 	struct listener *listener;
+	struct metrics *metrics; /* NULL: off */
 	struct notify notify;
 	struct activation handed;
 	struct mono stop_at; /* MONO_NEVER: not stopping */
@@ -85,10 +87,7 @@ static int default_socket(char to[], size_t size)
 /* What is believed to be in force and isn't would be worse than an error. */
 static int refuse_unsupported(const struct config *c, struct config_error *error)
 {
-	const char *what = c->http	? "[listen] http"
-			   : c->metrics ? "[listen] metrics"
-			   : c->audit	? "[log] audit"
-					: NULL;
+	const char *what = c->http ? "[listen] http" : c->audit ? "[log] audit" : NULL;
 
 	if (!what)
 		return 0;
@@ -177,6 +176,7 @@ static struct engine_config engine_config(const struct app *app, const struct co
 		.max_connections = c->max_connections,
 		.own_uid = geteuid(),
 		.greeting = app->greeting,
+		.about = about_of(c, span_of(key->ptr, key->len), CLERK_TOKEND_VERSION),
 	};
 }
 
@@ -388,8 +388,10 @@ static int reload_key(const struct app *app, const struct config *config, struct
 static void warn_of_restart(const struct app *app, const struct config *config)
 {
 	if (strcmp(app->config.socket, config->socket) != 0 ||
-	    app->config.socket_mode != config->socket_mode)
-		log_warning("[listen] socket and socket_mode change at the next start, ignoring");
+	    app->config.socket_mode != config->socket_mode ||
+	    !span_equal(span_str(app->config.metrics), span_str(config->metrics)))
+		log_warning(
+		    "[listen] socket, socket_mode and metrics change at the next start, ignoring");
 }
 
 /* What is wrong with the new configuration leaves the old one in place. */
@@ -493,11 +495,15 @@ static int build(struct app *app)
 				   &conns, &app->conns);
 	if (result == 0)
 		conns_set_access(app->conns, clock_boot(), app->config.access);
+	if (result == 0)
+		result =
+		    metrics_new(loop_base(app->loop), app->engine, &app->config, &app->metrics);
 	return result == 0 ? listen_to_clients(app) : result;
 }
 
 static void teardown(struct app *app)
 {
+	metrics_free(app->metrics);
 	listener_free(app->listener);
 	conns_free(app->conns);
 	upstream_free(app->upstream);

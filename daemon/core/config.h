@@ -71,7 +71,7 @@ struct config {
 	unsigned socket_mode;
 	char *socket_group; /* NULL: whatever it comes with */
 	size_t max_clients;
-	char *http;    /* ADDRESS:PORT or the path of a socket; NULL: off */
+	char *http;    /* ADDRESS:PORT or unix:PATH; NULL: off */
 	char *metrics; /* the same */
 
 	/* [access], in the order in which they were written */

@@ -259,6 +259,7 @@ static enum submission get_waiting(struct engine *e, struct mono now, struct cli
 		demand_release(e, d);
 		return fail(CODE_OVERLOADED, OVERLOADED_MS, ret_reply);
 	}
+	w->since = now;
 	e->stats.waits++;
 	touch(e, entry, now);
 	flight_request(e, d, client->account);
@@ -417,7 +418,7 @@ static void waiter_due(struct engine *e, struct mono now, struct waiter *w)
 	struct reply reply = waiter_timeout_reply(e, now, w);
 	struct demand *d = w->demand;
 
-	waiter_answer(e, w, &reply);
+	waiter_answer(e, now, w, &reply);
 	demand_release(e, d);
 }
 

@@ -8,11 +8,13 @@
  */
 #pragma once
 
+#include "daemon/core/about.h"
 #include "daemon/core/access.h"
 #include "daemon/core/answer.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/freshness.h"
 #include "daemon/core/skew.h"
+#include "daemon/core/stats.h"
 #include "proto/request.h"
 
 struct engine;
@@ -29,6 +31,7 @@ struct engine_config {
 	size_t max_connections;	    /* to Clerk; 0: not known */
 	uid_t own_uid;		    /* an administrator, beside root */
 	const char *greeting;	    /* the answer to HELLO, behind OK */
+	struct about about;
 };
 
 /* Who asks: a connection, or a front of another kind. The caller's storage. */

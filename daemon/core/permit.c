@@ -168,7 +168,7 @@ enum submission permit_explain(const struct engine *e, const struct client *clie
 	return SUBMIT_REPLIED;
 }
 
-static void enforce_on(struct engine *e, struct demand *d)
+static void enforce_on(struct engine *e, struct mono now, struct demand *d)
 {
 	const struct key key = entry_key(d->entry);
 	const struct reply denied = reply_error(CODE_DENIED, RETRY_NEVER, NULL);
@@ -177,7 +177,7 @@ static void enforce_on(struct engine *e, struct demand *d)
 		struct waiter *w = container_of(it, struct waiter, node);
 
 		if (!may_have(e, w->client, &key))
-			waiter_answer(e, w, &denied);
+			waiter_answer(e, now, w, &denied);
 	}
 	list_for_each_safe (it, &d->watchers) {
 		struct watch *w = container_of(it, struct watch, node);
@@ -192,7 +192,7 @@ void engine_enforce(struct engine *e, struct mono now)
 	list_for_each_safe (it, &e->wanted) {
 		struct demand *d = container_of(it, struct demand, node);
 
-		enforce_on(e, d);
+		enforce_on(e, now, d);
 		queue_reorder(e, d);
 		demand_release(e, d);
 	}

@@ -31,6 +31,7 @@ struct engine {
 	struct mono load_at; /* when it was looked at */
 	struct random random;
 	struct stats stats;
+	struct process_facts process;
 
 	struct heap timers;   /* waiters, retries */
 	struct heap renewals; /* queued fetches that nobody waits for, the most urgent first */
@@ -54,6 +55,7 @@ struct engine {
 	struct skew skew;
 	struct mono key_since;
 	const char *clerk_reason; /* of Clerk's last failure, a static text; NULL: none yet */
+	const char *clerk_detail; /* the same, as the HTTP library says it, or NULL */
 	unsigned unusable;	  /* answers without a usable token, in a row */
 	bool stopping;
 

@@ -43,12 +43,13 @@ void waiter_free(struct engine *e, struct waiter *w)
 	mem_free(w);
 }
 
-void waiter_answer(struct engine *e, struct waiter *w, const struct reply *reply)
+void waiter_answer(struct engine *e, struct mono now, struct waiter *w, const struct reply *reply)
 {
 	list_unlink(&w->node);
 	heap_remove(&e->timers, &w->timer);
 	list_append(&e->answered, &w->node);
 	watch_answered(e, w, reply->type == REPLY_TOKEN);
+	histogram_note(&e->stats.waited, mono_diff_ms(now, w->since));
 	w->demand = NULL;
 	w->reply = *reply;
 }
@@ -85,12 +86,12 @@ void waiter_fail(struct engine *e, struct mono now, struct waiter *w, const stru
 	struct reply token;
 
 	if (!entry_is_valid(entry, now, w->min_ttl_ms)) {
-		waiter_answer(e, w, error);
+		waiter_answer(e, now, w, error);
 		return;
 	}
 	token =
 	    (struct reply){ .type = REPLY_TOKEN, .token = entry_view(entry, now, SOURCE_CACHE) };
-	waiter_answer(e, w, &token);
+	waiter_answer(e, now, w, &token);
 }
 
 void waiters_fail(struct engine *e, struct mono now, struct demand *d, const struct reply *error)

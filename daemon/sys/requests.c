@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "daemon/sys/conn.h"
+#include "daemon/sys/process.h"
 #include "proto/frame.h"
 
 /* Who reads is answered then, one request at a time. */
@@ -135,6 +136,8 @@ static void submit(struct conn *conn, struct mono now, const struct request *req
 	struct pending *p;
 	struct reply reply;
 
+	if (request->verb == VERB_STATS)
+		process_tell(c->engine, now);
 	if (engine_submit(c->engine, now, &conn->client, request, &c->stats, &reply, &waiter) ==
 	    SUBMIT_REPLIED) {
 		reply.tag = request->tag;
