@@ -361,7 +361,7 @@ static int adopt(struct app *app, struct config *config, struct secret *key)
 		result = upstream_configure(app->upstream, &upstream, key);
 	if (result < 0)
 		return result;
-	conns_set_access(app->conns, clock_boot(), config->access);
+	conns_set_access(app->conns, config->access);
 	config_deinit(&app->config);
 	secret_deinit(&app->key);
 	app->config = *config;
@@ -482,9 +482,7 @@ static int build(struct app *app)
 				      &app->upstream);
 	if (result == 0)
 		result = conns_new(loop_base(app->loop), app->engine, max_reply(&app->config),
-				   &conns, &app->conns);
-	if (result == 0)
-		conns_set_access(app->conns, clock_boot(), app->config.access);
+				   app->config.access, &conns, &app->conns);
 	if (result == 0)
 		result =
 		    metrics_new(loop_base(app->loop), app->engine, &app->config, &app->metrics);
