@@ -11,6 +11,7 @@ LIBDIR      ?= $(PREFIX)/lib
 INCLUDEDIR  ?= $(PREFIX)/include
 MANDIR      ?= $(PREFIX)/share/man
 UNITDIR     ?= $(PREFIX)/lib/systemd/system
+CATALOGDIR  ?= $(PREFIX)/lib/systemd/catalog
 BUILD       ?= build
 CC          ?= cc
 
@@ -223,7 +224,8 @@ $(BUILD)/scale/%.md: $(BUILD)/bench/scale/scale
 
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
-		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(UNITDIR) $(addprefix $(DESTDIR)$(MANDIR)/man,1 3 5 7 8)
+		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(CATALOGDIR) \
+		$(addprefix $(DESTDIR)$(MANDIR)/man,1 3 5 7 8)
 	install -m 755 $(BUILD)/clerk-tokend $(DESTDIR)$(SBINDIR)/
 	install -m 755 $(BUILD)/clerk-token $(BUILD)/clerk-bapi-sandbox $(DESTDIR)$(BINDIR)/
 	install -m 755 $(BUILD)/libclerktoken.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/
@@ -236,6 +238,7 @@ install: all
 	for unit in systemd/*.service systemd/*.socket; do \
 		sed -e 's|@SBINDIR@|$(SBINDIR)|' $$unit > $(DESTDIR)$(UNITDIR)/$${unit##*/} && \
 		chmod 644 $(DESTDIR)$(UNITDIR)/$${unit##*/} || exit 1; done
+	install -m 644 systemd/clerk-tokend.catalog $(DESTDIR)$(CATALOGDIR)/
 	for page in $(MAN); do \
 		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
 
@@ -245,6 +248,7 @@ uninstall:
 		$(DESTDIR)$(LIBDIR)/libclerktoken.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/libclerktoken.a \
 		$(DESTDIR)$(INCLUDEDIR)/clerktoken.h $(DESTDIR)$(LIBDIR)/pkgconfig/clerktoken.pc \
 		$(DESTDIR)$(UNITDIR)/clerk-tokend.service $(DESTDIR)$(UNITDIR)/clerk-tokend.socket \
+		$(DESTDIR)$(CATALOGDIR)/clerk-tokend.catalog \
 		$(foreach page,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 
 dist:

@@ -18,6 +18,7 @@
 #include "daemon/sys/log.h"
 #include "daemon/sys/loop.h"
 #include "daemon/sys/notify.h"
+#include "daemon/sys/report.h"
 #include "daemon/sys/upstream.h"
 
 #include <errno.h>
@@ -46,6 +47,7 @@ struct app {
 	const struct app_options *options;
 	struct config config;
 	struct secret key;
+	char key_id[SECRET_ID_SIZE];
 	struct loop *loop;
 	struct engine *engine;
 	struct upstream *upstream;
@@ -59,8 +61,8 @@ static void print_config_error(const struct config_error *error)
 {
 	struct buf text = BUF_INIT(CONFIG_PRINT_MAX);
 
-	if (config_error_print(error, &text) == 0)
-		log_error("%.*s", (int)buf_len(&text), text.ptr + text.start);
+	if (config_error_print(error, &text) == 0 && buf_append(&text, "", 1) == 0)
+		log_event(LOG_ERR, MESSAGE_BAD_CONFIG, text.ptr + text.start);
 	buf_deinit(&text);
 }
 
@@ -79,10 +81,7 @@ static int default_socket(char to[], size_t size)
 /* A rule that nobody enforces would be worse than none. */
 static int refuse_unsupported(const struct config *c, struct config_error *error)
 {
-	const char *what = c->http	? "[listen] http"
-			   : c->metrics ? "[listen] metrics"
-			   : c->audit	? "[log] audit"
-					: NULL;
+	const char *what = c->http ? "[listen] http" : c->metrics ? "[listen] metrics" : NULL;
 
 	*error = (struct config_error){ .file = "configuration" };
 	if (c->n_rules) {
@@ -149,7 +148,8 @@ static int load_key(const struct config *config, struct secret *ret)
 	if (result == FILES_KEY_NONE && ret->len)
 		return 1;
 	if (result)
-		log_error("secret key: %s", text);
+		log_event(LOG_ERR, MESSAGE_BAD_KEY, "the secret key can't be used",
+			  log_text("reason", text));
 	return result ? -EINVAL : 0;
 }
 
@@ -173,6 +173,7 @@ static struct engine_config engine_config(const struct app *app, const struct co
 		.request_timeout_ms = c->request_timeout_ms,
 		.max_connections = c->max_connections,
 		.own_uid = geteuid(),
+		.audit = c->audit,
 		.greeting = app->greeting,
 	};
 }
@@ -227,6 +228,7 @@ static void settled(void *arg)
 	struct mono at =
 	    mono_min(engine_next_deadline(app->engine), conns_next_deadline(app->conns));
 
+	at = mono_min(at, log_next_deadline());
 	if (app->stop_at.ms != MONO_NEVER.ms) {
 		if (conns_count(app->conns) == 0)
 			loop_stop(app->loop);
@@ -235,27 +237,12 @@ static void settled(void *arg)
 	loop_arm(app->loop, at);
 }
 
-static void log_outcome(const struct outcome *o)
-{
-	int level = o->kind == OUTCOME_KEY_REFUSED ? LOG_ERR : LOG_WARNING;
-
-	if (o->kind == OUTCOME_TOKEN || o->kind == OUTCOME_DEFINITE)
-		level = LOG_DEBUG;
-	log_write(level, "fetch result=%s status=%d trace=%s detail=\"%s\"", code_name(o->code),
-		  o->status, o->trace_id[0] ? o->trace_id : "-", o->detail ? o->detail : "");
-}
-
 static void note_clock(struct app *app, const struct outcome *o)
 {
 	struct skew skew;
 
-	if (!engine_note_clock(app->engine, clock_wall(), o, &skew))
-		return;
-	if (skew.is_wide)
-		log_warning("this host's clock and Clerk's differ skew=%llds, ignoring",
-			    (long long)skew.s);
-	else
-		log_info("this host's clock and Clerk's agree again");
+	if (engine_note_clock(app->engine, clock_wall(), o, &skew))
+		report_clock(&skew);
 }
 
 static void on_answer(void *arg, void *flight, const struct answer *answer)
@@ -265,7 +252,7 @@ static void on_answer(void *arg, void *flight, const struct answer *answer)
 	struct outcome outcome;
 
 	answer_judge(answer, app->config.max_token_size, &outcome);
-	log_outcome(&outcome);
+	report_fetch(answer, &outcome);
 	note_clock(app, &outcome);
 	engine_fetched(app->engine, now, flight, &outcome);
 	conns_settle(app->conns, now);
@@ -300,6 +287,7 @@ static void on_timer(void *arg)
 	}
 	engine_tick(app->engine, now);
 	conns_tick(app->conns, now);
+	log_tick(now);
 	conns_settle(app->conns, now);
 }
 
@@ -311,8 +299,9 @@ static void stop(struct app *app)
 		loop_stop(app->loop); /* told twice */
 		return;
 	}
-	log_info("stopping clients=%zu waiting=%zu", conns_count(app->conns),
-		 engine_pending(app->engine));
+	log_event(LOG_INFO, MESSAGE_STOPPING, "stopping",
+		  log_number("clients", (int64_t)conns_count(app->conns)),
+		  log_number("waiting", (int64_t)engine_pending(app->engine)));
 	notify_stopping();
 	app->stop_at = mono_add_ms(now, STOP_GRACE_MS);
 	listener_free(app->listener);
@@ -364,9 +353,11 @@ static int adopt(struct app *app, struct config *config, struct secret *key)
 	secret_deinit(&app->key);
 	app->config = *config;
 	app->key = secret_take(key);
+	secret_id(&app->key, app->key_id);
 	*config = (struct config){ 0 };
 	set_greeting(app, &app->config);
 	conns_set_max_reply(app->conns, max_reply(&app->config));
+	conns_set_audit(app->conns, app->config.audit);
 	log_set_level(log_level(&app->config));
 	return 0;
 }
@@ -406,9 +397,10 @@ static void reload(struct app *app)
 			engine_key_changed(app->engine, now);
 	}
 	if (result < 0)
-		log_error("reload failed, the configuration from before stays");
+		log_event(LOG_ERR, MESSAGE_RELOAD_FAILED,
+			  "reload failed, the configuration from before stays");
 	else
-		log_info("reloaded");
+		log_event(LOG_INFO, MESSAGE_RELOADED, "reloaded", log_text("key_id", app->key_id));
 	config_deinit(&config);
 	secret_deinit(&key);
 	conns_settle(app->conns, now);
@@ -462,6 +454,8 @@ static int build(struct app *app)
 	if (result == 0)
 		result = conns_new(loop_base(app->loop), app->engine, max_reply(&app->config),
 				   &conns, &app->conns);
+	if (result == 0)
+		conns_set_audit(app->conns, app->config.audit);
 	return result == 0 ? listen_to_clients(app) : result;
 }
 
@@ -496,13 +490,16 @@ static enum app_result run(struct app *app)
 			    files, app->config.max_clients);
 	result = build(app);
 	if (result == 0) {
-		log_info("started version=%s socket=%s api_url=%s", CLERK_TOKEND_VERSION,
-			 app->config.socket, app->config.api_url);
+		log_event(
+		    LOG_INFO, MESSAGE_STARTED, "started", log_text("version", CLERK_TOKEND_VERSION),
+		    log_text("socket", app->config.socket),
+		    log_text("api_url", app->config.api_url), log_text("key_id", app->key_id));
 		notify_ready();
 		result = loop_run(app->loop);
 	}
 	teardown(app);
-	log_info("stopped");
+	log_tick(MONO_NEVER);
+	log_event(LOG_INFO, MESSAGE_STOPPED, "stopped");
 	return result < 0 ? APP_FAILED : APP_OK;
 }
 
@@ -519,6 +516,7 @@ enum app_result app_run(const struct app_options *options)
 		config_deinit(&app.config);
 		return APP_BAD_CONFIG;
 	}
+	secret_id(&app.key, app.key_id);
 	if (global_init() < 0) {
 		log_error("the libraries can't be used");
 		return APP_FAILED;

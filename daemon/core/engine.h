@@ -27,7 +27,8 @@ struct engine_config {
 	int64_t request_timeout_ms; /* of a request to Clerk; 0: not known */
 	size_t max_connections;	    /* to Clerk; 0: not known */
 	uid_t own_uid;		    /* an administrator, beside root */
-	const char *greeting;	    /* the answer to HELLO, behind OK */
+	bool audit; /* engine_lookup() finds nothing: each answer is one of submit's or an effect */
+	const char *greeting; /* the answer to HELLO, behind OK */
 };
 
 /* Who asks: a connection, or a front of another kind. The caller's storage. */
@@ -45,7 +46,7 @@ enum effect_type {
 	EFFECT_NONE,
 	EFFECT_FETCH,	/* ask Clerk for `key`; engine_fetched(flight) brings the answer */
 	EFFECT_CANCEL,	/* forget `flight`, both requests where there is a second */
-	EFFECT_REPLY,	/* `reply` answers the request of `cookie` */
+	EFFECT_REPLY,	/* `reply` answers the request for `key` of `cookie` */
 	EFFECT_PUSH,	/* `watch` has news: engine_watch_read() when there is room for it */
 	EFFECT_DROPPED, /* tell clients that track: `key`, as in the push */
 };
@@ -53,7 +54,7 @@ enum effect_type {
 struct effect {
 	enum effect_type type;
 	struct demand *flight;
-	struct key key;
+	struct key key; /* of FETCH, REPLY, DROPPED */
 	bool is_second; /* the first request hangs: on another connection */
 	void *cookie;
 	struct reply reply;

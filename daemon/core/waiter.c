@@ -48,6 +48,7 @@ void waiter_answer(struct engine *e, struct waiter *w, const struct reply *reply
 	heap_remove(&e->timers, &w->timer);
 	list_append(&e->answered, &w->node);
 	watch_answered(e, w, reply->type == REPLY_TOKEN);
+	w->key = entry_key(w->demand->entry);
 	w->demand = NULL;
 	w->reply = *reply;
 }

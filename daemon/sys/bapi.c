@@ -46,6 +46,7 @@ static int fields_new(const struct secret *key, const char *api_version, struct 
 	if (!f)
 		return -ENOMEM;
 	f->refs = 1;
+	secret_id(key, f->key_id);
 	if (add_field(f, "Authorization: Bearer ", span_of(key->ptr, key->len)) != 0 ||
 	    add_field(f, "Clerk-API-Version: ", span_str(api_version)) != 0 ||
 	    add_field(f, "Content-Type: application/json", SPAN_NONE) != 0 ||

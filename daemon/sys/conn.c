@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/peer.h"
+#include "daemon/sys/report.h"
 #include "daemon/sys/requests.h"
 
 #include <errno.h>
@@ -48,6 +49,13 @@ bool conn_write(struct conn *conn, const struct reply *reply)
 		return true;
 	conn_kill(conn); /* no memory for an answer: better none than a wrong one */
 	return false;
+}
+
+void conn_audit(const struct conn *conn, struct span session, struct span template,
+		const struct reply *reply)
+{
+	if (conn->owner->audit && (reply->type == REPLY_TOKEN || reply->type == PUSH_TOKEN))
+		report_token(&conn->client, session, template, &reply->token);
 }
 
 /* Keeps the sum of what waits. */
@@ -125,6 +133,7 @@ static void write_news(struct conn *conn, struct mono now)
 		list_unlink(first);
 		if (!engine_watch_read(e, now, watch, &push))
 			continue;
+		conn_audit(conn, push.session, push.template, &push);
 		if (conn_write(conn, &push))
 			flush(conn);
 		if (push.type == PUSH_GONE)

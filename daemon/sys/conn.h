@@ -76,8 +76,9 @@ struct conns {
 	struct list all, dirty, trackers;
 	struct heap timeouts;
 	size_t count, max_reply;
-	size_t buffered;      /* bytes that wait for clients */
-	size_t room;	      /* requests that are taken from a quiet connection in one wake */
+	size_t buffered; /* bytes that wait for clients */
+	size_t room;	 /* requests that are taken from a quiet connection in one wake */
+	bool audit;
 	bool stirred;	      /* more than look-ups has happened: conns_settle() is to be called */
 	struct conn *current; /* whose requests are being read: its replies go to `out` */
 	struct buf out;
@@ -114,6 +115,10 @@ size_t conn_waiting(const struct conn *conn);
 
 /* Appends a reply; false, and the connection is dead, if there was no memory. */
 bool conn_write(struct conn *conn, const struct reply *reply);
+
+/* It got a token: a line in the log, if there is to be an audit. */
+void conn_audit(const struct conn *conn, struct span session, struct span template,
+		const struct reply *reply);
 
 /* Tells it of a drop. */
 void conn_push(struct conn *conn, const struct reply *push);

@@ -34,6 +34,9 @@ void conns_free(struct conns *c);
 /* A longer or shorter longest reply, after a reload. */
 void conns_set_max_reply(struct conns *c, size_t max_reply);
 
+/* Whether each token that is handed out is reported. The engine must be configured so, too. */
+void conns_set_audit(struct conns *c, bool audit);
+
 /* Takes over an accepted socket; where it can't be served, says so on it and closes it. */
 void conns_accept(struct conns *c, int fd);
 

@@ -161,7 +161,7 @@ class ConfigurationTest(ProgramCase):
     def test_what_this_version_does_not_have(self):
         """Accepted in silence it would be believed to be in force."""
         for text in ("[access]\nallow = uid=1000\n", "[listen]\nhttp = 127.0.0.1:8080\n",
-                     "[listen]\nmetrics = 127.0.0.1:9090\n", "[log]\naudit = on\n"):
+                     "[listen]\nmetrics = 127.0.0.1:9090\n"):
             with self.subTest(text=text):
                 done = self.run_program("--check-config", text=text)
                 self.assertEqual(done.returncode, 78)

@@ -379,7 +379,7 @@ static void test_print(void **state)
 	buf_reset(&first);
 	parse_ok(&c, "[clerk]\nrate_limit=7/1500ms\nca_file=/ca\n[cache]\nrenew_idle=90m\n"
 		     "negative_ttl=0\nrefresh_at=50%\nmax_memory=3G\n"
-		     "[access]\nadmin = x y\ndeny = z\n[log]\nlevel=err\naudit=on\n");
+		     "[access]\nadmin = x y\ndeny = z\n[log]\nlevel=error\naudit=on\n");
 	print(&c, &first);
 	assert_int_equal(config_init_defaults(&again), 0);
 	parse_ok(&again, first.ptr);

@@ -360,6 +360,26 @@ static void test_the_old_key_is_refused_late(void **state)
 	end();
 }
 
+/* The road that tells nobody who asked is closed; the others name the key. */
+static void test_an_audit_sees_each_token(void **state)
+{
+	struct span args = SPAN_LITERAL("session -");
+	struct token_view view;
+
+	(void)state;
+	(void)ask(0, VERB_GET, "session", 1000);
+	assert_true(land("session", "h.t.s", 60));
+	assert_int_equal(world.replied_for, strlen("session"));
+	assert_true(
+	    engine_lookup(world.engine, now(), args, engine_hash(world.engine, args), &view));
+	config.audit = true;
+	assert_int_equal(engine_configure(world.engine, &config), 0);
+	assert_false(
+	    engine_lookup(world.engine, now(), args, engine_hash(world.engine, args), &view));
+	assert_token(ask(0, VERB_GET, "session", 1000), "h.t.s");
+	end();
+}
+
 /* As when the host slept: one tick, and nothing of before is served. */
 static void test_after_a_long_sleep(void **state)
 {
@@ -520,6 +540,7 @@ int main(void)
 		cmocka_unit_test_setup(test_own_congestion_is_no_outage, setup),
 		cmocka_unit_test_setup(test_another_key_is_another_chance, setup),
 		cmocka_unit_test_setup(test_the_old_key_is_refused_late, setup),
+		cmocka_unit_test_setup(test_an_audit_sees_each_token, setup),
 		cmocka_unit_test_setup(test_after_a_long_sleep, setup),
 		cmocka_unit_test_setup(test_a_smaller_memory, setup),
 		cmocka_unit_test_setup(test_a_token_that_there_is_no_room_for, setup),
