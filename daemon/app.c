@@ -46,8 +46,7 @@
 struct app {
 	const struct app_options *options;
 	struct config config;
-	struct secret key;
-	char key_id[SECRET_ID_SIZE];
+	struct keyring keys;
 	struct loop *loop;
 	struct engine *engine;
 	struct upstream *upstream;
@@ -174,6 +173,7 @@ static struct engine_config engine_config(const struct app *app, const struct co
 		.max_connections = c->max_connections,
 		.own_uid = geteuid(),
 		.audit = c->audit,
+		.keys = &app->keys,
 		.greeting = app->greeting,
 	};
 }
@@ -243,20 +243,6 @@ static void note_clock(struct app *app, const struct outcome *o)
 
 	if (engine_note_clock(app->engine, clock_wall(), o, &skew))
 		report_clock(&skew);
-}
-
-static void on_answer(void *arg, void *flight, const struct answer *answer)
-{
-	struct app *app = arg;
-	struct mono now = clock_boot();
-	struct outcome outcome;
-
-	answer_judge(answer, app->config.max_token_size, &outcome);
-	report_fetch(answer, &outcome);
-	note_clock(app, &outcome);
-	engine_fetched(app->engine, now, flight, &outcome);
-	conns_settle(app->conns, now);
-	outcome_deinit(&outcome);
 }
 
 static void on_accept(void *arg, int fd)
@@ -337,23 +323,27 @@ static int log_level(const struct config *c)
 	return levels[c->log_level];
 }
 
-/* Takes on a configuration and a key that have passed; both are moved in. Where memory runs out
- * nothing is changed but what is harmless. */
-static int adopt(struct app *app, struct config *config, struct secret *key)
+/* Where memory runs out nothing is changed but what is harmless. */
+static int use(struct app *app, const struct config *config, const struct secret *key)
 {
 	const struct upstream_config upstream = upstream_config(config);
 	struct engine_config engine = engine_config(app, config, key);
 	int result = engine_configure(app->engine, &engine);
 
-	if (result == 0)
-		result = upstream_configure(app->upstream, &upstream, key);
+	return result < 0 ? result : upstream_configure(app->upstream, &upstream, key);
+}
+
+/* Takes on a configuration and a key that have passed; both are moved in. */
+static int adopt(struct app *app, struct mono now, struct config *config, struct secret *key)
+{
+	int result = use(app, config, key);
+
 	if (result < 0)
 		return result;
+	if (keyring_configure(&app->keys, key))
+		engine_key_changed(app->engine, now);
 	config_deinit(&app->config);
-	secret_deinit(&app->key);
 	app->config = *config;
-	app->key = secret_take(key);
-	secret_id(&app->key, app->key_id);
 	*config = (struct config){ 0 };
 	set_greeting(app, &app->config);
 	conns_set_max_reply(app->conns, max_reply(&app->config));
@@ -362,9 +352,41 @@ static int adopt(struct app *app, struct config *config, struct secret *key)
 	return 0;
 }
 
+/* A key that Clerk refuses after a reload gives way to the one from before, and who waits is asked
+ * for again with that. Without memory for it the next refusal says the same. */
+static void note_key(struct app *app, struct mono now, const struct answer *answer,
+		     const struct outcome *o)
+{
+	enum key_verdict verdict = keyring_judge(&app->keys, answer->key_id, o->kind);
+	bool swaps = key_verdict_swaps(verdict);
+
+	if (swaps && use(app, &app->config, &app->keys.other) < 0)
+		return;
+	keyring_follow(&app->keys, verdict);
+	report_key(verdict, &app->keys);
+	if (swaps)
+		engine_key_changed(app->engine, now);
+}
+
+static void on_answer(void *arg, void *flight, const struct answer *answer)
+{
+	struct app *app = arg;
+	struct mono now = clock_boot();
+	struct outcome outcome;
+
+	answer_judge(answer, app->config.max_token_size, &outcome);
+	report_fetch(answer, &outcome);
+	note_clock(app, &outcome);
+	note_key(app, now, answer, &outcome);
+	engine_fetched(app->engine, now, flight, &outcome);
+	conns_settle(app->conns, now);
+	outcome_deinit(&outcome);
+}
+
 static int reload_key(const struct app *app, const struct config *config, struct secret *ret)
 {
-	int result = secret_set(ret, span_of(app->key.ptr, app->key.len));
+	const struct secret *last = keyring_configured(&app->keys);
+	int result = secret_set(ret, span_of(last->ptr, last->len));
 
 	return result < 0 ? result : load_key(config, ret);
 }
@@ -382,7 +404,6 @@ static void reload(struct app *app)
 	struct mono now = clock_boot();
 	struct config config = { 0 };
 	struct secret key = SECRET_NONE;
-	bool other_key;
 	int result;
 
 	notify_reloading();
@@ -391,16 +412,14 @@ static void reload(struct app *app)
 		result = reload_key(app, &config, &key);
 	if (result >= 0) {
 		warn_of_restart(app, &config);
-		other_key = !secret_equal(&key, span_of(app->key.ptr, app->key.len));
-		result = adopt(app, &config, &key);
-		if (result == 0 && other_key)
-			engine_key_changed(app->engine, now);
+		result = adopt(app, now, &config, &key);
 	}
 	if (result < 0)
 		log_event(LOG_ERR, MESSAGE_RELOAD_FAILED,
 			  "reload failed, the configuration from before stays");
 	else
-		log_event(LOG_INFO, MESSAGE_RELOADED, "reloaded", log_text("key_id", app->key_id));
+		log_event(LOG_INFO, MESSAGE_RELOADED, "reloaded",
+			  log_text("key_id", app->keys.current_id));
 	config_deinit(&config);
 	secret_deinit(&key);
 	conns_settle(app->conns, now);
@@ -444,13 +463,13 @@ static int build(struct app *app)
 	randombytes_buf(&hash_key, sizeof(hash_key));
 	randombytes_buf(&seed, sizeof(seed));
 	set_greeting(app, &app->config);
-	engine = engine_config(app, &app->config, &app->key);
+	engine = engine_config(app, &app->config, &app->keys.current);
 	result = loop_new(&loop, &app->loop);
 	if (result == 0)
 		result = engine_new(&engine, &hash_key, seed, &app->engine);
 	if (result == 0)
-		result = upstream_new(loop_base(app->loop), &upstream, &app->key, on_answer, app,
-				      &app->upstream);
+		result = upstream_new(loop_base(app->loop), &upstream, &app->keys.current,
+				      on_answer, app, &app->upstream);
 	if (result == 0)
 		result = conns_new(loop_base(app->loop), app->engine, max_reply(&app->config),
 				   &conns, &app->conns);
@@ -466,7 +485,7 @@ static void teardown(struct app *app)
 	upstream_free(app->upstream);
 	engine_free(app->engine);
 	loop_free(app->loop);
-	secret_deinit(&app->key);
+	keyring_deinit(&app->keys);
 	config_deinit(&app->config);
 }
 
@@ -490,10 +509,11 @@ static enum app_result run(struct app *app)
 			    files, app->config.max_clients);
 	result = build(app);
 	if (result == 0) {
-		log_event(
-		    LOG_INFO, MESSAGE_STARTED, "started", log_text("version", CLERK_TOKEND_VERSION),
-		    log_text("socket", app->config.socket),
-		    log_text("api_url", app->config.api_url), log_text("key_id", app->key_id));
+		log_event(LOG_INFO, MESSAGE_STARTED, "started",
+			  log_text("version", CLERK_TOKEND_VERSION),
+			  log_text("socket", app->config.socket),
+			  log_text("api_url", app->config.api_url),
+			  log_text("key_id", app->keys.current_id));
 		notify_ready();
 		result = loop_run(app->loop);
 	}
@@ -506,17 +526,18 @@ static enum app_result run(struct app *app)
 enum app_result app_run(const struct app_options *options)
 {
 	struct app app = { .options = options, .stop_at = MONO_NEVER };
+	struct secret key = SECRET_NONE;
 	enum app_result result;
 
 	harden_process();
 	if (load_config(options, &app.config) < 0)
 		return APP_BAD_CONFIG;
 	log_set_level(log_level(&app.config));
-	if (load_key(&app.config, &app.key) != 0) {
+	if (load_key(&app.config, &key) != 0) {
 		config_deinit(&app.config);
 		return APP_BAD_CONFIG;
 	}
-	secret_id(&app.key, app.key_id);
+	(void)keyring_configure(&app.keys, &key);
 	if (global_init() < 0) {
 		log_error("the libraries can't be used");
 		return APP_FAILED;

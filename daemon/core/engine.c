@@ -554,7 +554,8 @@ void engine_key_changed(struct engine *e, struct mono now)
 	breaker_reset(&e->breaker);
 	e->probe = NULL;
 	e->unusable = 0;
-	e->key_since = now;
+	e->key_since =
+	    mono_add_ms(now, 1); /* what was sent in this very moment was with the last */
 	flight_dispatch(e, now);
 }
 

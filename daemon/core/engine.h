@@ -11,6 +11,7 @@
 #include "daemon/core/answer.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/freshness.h"
+#include "daemon/core/keyring.h"
 #include "daemon/core/skew.h"
 #include "proto/request.h"
 
@@ -28,7 +29,8 @@ struct engine_config {
 	size_t max_connections;	    /* to Clerk; 0: not known */
 	uid_t own_uid;		    /* an administrator, beside root */
 	bool audit; /* engine_lookup() finds nothing: each answer is one of submit's or an effect */
-	const char *greeting; /* the answer to HELLO, behind OK */
+	const struct keyring *keys; /* for STATS */
+	const char *greeting;	    /* the answer to HELLO, behind OK */
 };
 
 /* Who asks: a connection, or a front of another kind. The caller's storage. */

@@ -97,6 +97,8 @@ int stats_write(struct engine *e, struct mono now, struct buf *to)
 	if (signed_number(to, "clock_skew_s", e->skew.s) < 0 ||
 	    word(to, "clerk", clerk[e->breaker.state]) < 0 ||
 	    word(to, "clerk_reason", e->clerk_reason ? e->clerk_reason : "") < 0 ||
+	    (e->config.keys && (word(to, "key_id", e->config.keys->current_id) < 0 ||
+				word(to, "key", keyring_text(e->config.keys)) < 0)) ||
 	    errors(to, s) < 0)
 		return -ENOMEM;
 	return buf_append_str(to, "}");

@@ -41,6 +41,7 @@ static const struct {
 	[MESSAGE_KEY_REFUSED] = { "af794f0ea74343c5a20437e21eeac38e", "key-refused" },
 	[MESSAGE_KEY_ACCEPTED] = { "f45ded0be72245bbbb54fec2a139a1c6", "key-accepted" },
 	[MESSAGE_KEY_FELL_BACK] = { "fb3a908ecbd14007a880b2cfa5a5a477", "key-fell-back" },
+	[MESSAGE_KEY_GIVEN_UP] = { "4d8f2313a2e14fcba3d97eefeed2a580", "key-given-up" },
 	[MESSAGE_CLOCK_DIFFERS] = { "50db0f357d3d4a97b7689f2cca5c4f7f", "clock-differs" },
 	[MESSAGE_CLIENT_REFUSED] = { "debf5137fe3d4ffab90643e1e7552adc", "client-refused" },
 	[MESSAGE_SUPPRESSED] = { "6c49e3ec082f47bb8ba0034df1b964a9", "suppressed" },

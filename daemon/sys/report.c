@@ -29,6 +29,23 @@ void report_fetch(const struct answer *answer, const struct outcome *o)
 		  log_text("detail", o->detail));
 }
 
+void report_key(enum key_verdict verdict, const struct keyring *keys)
+{
+	if (verdict == KEY_PROVEN)
+		log_event(LOG_INFO, MESSAGE_KEY_ACCEPTED, "Clerk accepts the new secret key",
+			  log_text("key_id", keys->current_id));
+	else if (verdict == KEY_FALLS_BACK)
+		log_event(LOG_ERR, MESSAGE_KEY_FELL_BACK,
+			  "Clerk refuses the new secret key, the one from before is used again",
+			  log_text("key_id", keys->current_id),
+			  log_text("refused_key_id", keys->other_id));
+	else if (verdict == KEY_GIVES_UP)
+		log_event(
+		    LOG_ERR, MESSAGE_KEY_GIVEN_UP,
+		    "Clerk refuses the secret key from before too, the new one is tried again",
+		    log_text("key_id", keys->current_id));
+}
+
 void report_clock(const struct skew *skew)
 {
 	if (skew->is_wide)

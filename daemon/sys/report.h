@@ -6,6 +6,9 @@
 /* A fetch is over, successful or not. */
 void report_fetch(const struct answer *answer, const struct outcome *outcome);
 
+/* What has become of a secret key, if anything. */
+void report_key(enum key_verdict verdict, const struct keyring *keys);
+
 /* The host's clock and Clerk's differ, or agree again. */
 void report_clock(const struct skew *skew);
 
