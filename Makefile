@@ -54,8 +54,10 @@ LIBS_TEST    = $(shell pkg-config --libs cmocka) $(LIBS_DAEMON) -pthread -lm
 BASE   := $(wildcard base/*.c)
 PROTO  := $(wildcard proto/*.c)
 CORE   := $(wildcard daemon/core/*.c)
-SYS    := $(wildcard daemon/sys/*.c)
-DAEMON := daemon/app.c daemon/main.c
+# What changes the whole process is linked into the daemon alone.
+WIPE   := daemon/sys/wipe.c
+SYS    := $(filter-out $(WIPE),$(wildcard daemon/sys/*.c))
+DAEMON := daemon/app.c daemon/main.c $(WIPE)
 CLI    := client/cli.c $(wildcard client/cli_*.c)
 CLIENT := $(filter-out $(CLI),$(wildcard client/*.c))
 CLIENT_BASE := base/mem.c base/span.c base/buf.c $(PROTO)
