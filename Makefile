@@ -19,7 +19,7 @@ CC          ?= cc
 DEPS_BUILD := gcc pkg-config libcurl4-openssl-dev libcjson-dev libevent-dev libsystemd-dev \
               libsodium-dev libinih-dev libssl-dev
 DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev python3 curl openssl netcat-openbsd nghttp2-proxy \
-              systemd clang clang-format valgrind mandoc
+              systemd clang clang-format valgrind gdb mandoc
 DEPS_BENCH := $(DEPS_CHECK) memcached strace gnuplot-nox
 
 # ---------------------------------------------------------------------------------- flags

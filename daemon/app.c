@@ -340,6 +340,7 @@ static int adopt(struct app *app, struct mono now, struct config *config, struct
 
 	if (result < 0)
 		return result;
+	harden_key(key->ptr, key->len);
 	if (keyring_configure(&app->keys, key))
 		engine_key_changed(app->engine, now);
 	config_deinit(&app->config);
@@ -537,6 +538,8 @@ enum app_result app_run(const struct app_options *options)
 		config_deinit(&app.config);
 		return APP_BAD_CONFIG;
 	}
+	harden_memory();
+	harden_key(key.ptr, key.len);
 	(void)keyring_configure(&app.keys, &key);
 	if (global_init() < 0) {
 		log_error("the libraries can't be used");

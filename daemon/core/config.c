@@ -13,7 +13,6 @@
 
 #include "base/mem.h"
 #include "daemon/core/configkey.h"
-#include "proto/wire.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -96,10 +95,19 @@ static int add_rule(struct parse *p, const struct config_key *key, const char *v
 	return 0;
 }
 
-/* An unknown name is quoted if it is short and printable. */
+/* An unknown name is quoted if it is short and looks like one of ours: no key or token does, which
+ * might be in the wrong place. */
+static bool is_quotable(struct span name)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if ((name.ptr[i] < 'a' || name.ptr[i] > 'z') && name.ptr[i] != '_')
+			return false;
+	return name.len <= QUOTED_MAX;
+}
+
 static int unknown(struct parse *p, const char *what, struct span name)
 {
-	if (name.len > QUOTED_MAX || !wire_is_all(name, CLASS_PRINT))
+	if (!is_quotable(name))
 		return invalid(p->error, p->file, p->line, "unknown %s", what);
 	return invalid(p->error, p->file, p->line, "unknown %s: %.*s", what, (int)name.len,
 		       name.ptr);

@@ -59,7 +59,7 @@ struct waiter {
 	void *cookie;		/* the caller's */
 	int64_t min_ttl_ms;
 	struct mono send_by; /* its fetch, to be answered in time */
-	struct key key; /* with the reply: borrowed from the entry */
+	struct key key;	     /* with the reply: borrowed from the entry */
 	struct reply reply;
 };
 

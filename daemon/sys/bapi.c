@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "daemon/core/url.h"
+#include "daemon/sys/harden.h"
 #include "proto/wire.h"
 
 #include <errno.h>
@@ -55,6 +56,7 @@ static int fields_new(const struct secret *key, const char *api_version, struct 
 		fields_unref(f);
 		return -ENOMEM;
 	}
+	harden_key(f->list->data, strlen(f->list->data));
 	*ret = f;
 	return 0;
 }

@@ -147,7 +147,7 @@ class FieldsTest(JournalCase):
         for stream in (None, "1:1", "nonsense", ""):
             with self.subTest(stream=stream):
                 daemon = self.daemon(self.sandbox(), env={"JOURNAL_STREAM": stream})
-                self.assertRegex(daemon.log(), r"^clerk-tokend: started version=\S+ socket=\S+")
+                self.assertRegex(daemon.log(), r"(?m)^clerk-tokend: started version=\S+ socket=\S+")
                 self.assertEqual(daemon.stop(), 0)
                 for line in daemon.log().splitlines():
                     self.assertTrue(line.startswith("clerk-tokend: "), line)

@@ -174,6 +174,8 @@ static void test_bad_lines(void **state)
 		  "unknown key" },
 		{ SPAN_LITERAL("[clerk]\nsocket = /x\n"), 2, "unknown key: socket" },
 		{ SPAN_LITERAL("[cluster]\n"), 1, "unknown section: cluster" },
+		{ SPAN_LITERAL("[sk_test_1]\n"), 1, "unknown section" },
+		{ SPAN_LITERAL("[clerk]\nsk_test_Abc = 1\n"), 2, "unknown key" },
 		{ SPAN_LITERAL("[]\n"), 1, "unknown section: " },
 		{ SPAN_LITERAL("[clerk] x\n"), 1, "text behind a [section]" },
 		{ SPAN_LITERAL("[clerk\n[nonsense]"), 1, "expected [section] or key = value" },
