@@ -12,6 +12,8 @@ INCLUDEDIR  ?= $(PREFIX)/include
 MANDIR      ?= $(PREFIX)/share/man
 UNITDIR     ?= $(PREFIX)/lib/systemd/system
 CATALOGDIR  ?= $(PREFIX)/lib/systemd/catalog
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 BUILD       ?= build
 CC          ?= cc
 
@@ -20,6 +22,8 @@ DEPS_BUILD := gcc pkg-config libcurl4-openssl-dev libcjson-dev libevent-dev libs
               libsodium-dev libinih-dev libssl-dev
 DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev python3 curl openssl netcat-openbsd nghttp2-proxy \
               systemd clang clang-format valgrind gdb mandoc
+# What shows that Prometheus understands the metrics and the alerts; those tests are skipped without.
+DEPS_OPS := prometheus python3-prometheus-client
 DEPS_BENCH := $(DEPS_CHECK) memcached strace gnuplot-nox
 
 # ---------------------------------------------------------------------------------- flags
@@ -61,9 +65,11 @@ DAEMON := daemon/app.c daemon/main.c $(WIPE)
 CLI    := client/cli.c $(wildcard client/cli_*.c)
 CLIENT := $(filter-out $(CLI),$(wildcard client/*.c))
 CLIENT_BASE := base/mem.c base/span.c base/buf.c $(PROTO)
+UNITS   := $(wildcard systemd/*.service systemd/*.socket)
 SANDBOX := $(wildcard tests/sandbox/*.c)
 UNIT   := $(wildcard tests/unit/test_*.c)
 FUZZ   := $(wildcard tests/fuzz/fuzz_*.c)
+LOAD   := $(wildcard tests/systemd/*.c)
 REPLAY := $(wildcard tests/replay/*.c)
 MAN    := $(wildcard daemon/*.[1-8] client/*.[1-8] proto/*.[1-8] tests/sandbox/*.[1-8])
 BENCH_LIB := bench/bench.c bench/draw.c bench/histogram.c bench/protocol.c
@@ -78,9 +84,10 @@ LIBRARIES := $(BUILD)/libclerktoken.so.$(SOMAJOR) $(BUILD)/libclerktoken.a
 UNIT_BINS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT))
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(FUZZ))
 BENCH_BINS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH))
+LOAD_BINS := $(patsubst tests/systemd/%.c,$(BUILD)/tests/systemd/%,$(LOAD))
 REPLAY_BIN := $(if $(REPLAY),$(BUILD)/tests/replay/replay)
 
-.PHONY: all help deps deps-bench check demo install uninstall asan ubsan fuzz lint bench dist deb clean
+.PHONY: all help deps deps-bench deps-ops check demo install uninstall asan ubsan fuzz lint bench dist deb clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -147,6 +154,11 @@ $(BUILD)/tests/replay/replay: $(call obj,$(REPLAY)) $(BUILD)/daemon.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST)
 
+# As a program of somebody else's: by the library alone.
+$(BUILD)/tests/systemd/%: $(BUILD)/obj/tests/systemd/%.o $(BUILD)/libclerktoken.a
+	@mkdir -p $(@D)
+	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ -pthread
+
 $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/driver.o $(BUILD)/daemon.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST)
@@ -173,13 +185,16 @@ deps:
 deps-bench:
 	@tests/deps $(DEPS_BENCH)
 
+deps-ops:
+	@tests/deps $(DEPS_OPS)
+
 # A second make, so that what `deps` has just installed is seen.
 check: deps
 	+@$(MAKE) --no-print-directory check-built
 
 .PHONY: check-built
 .PHONY: test-bins
-test-bins: all $(UNIT_BINS) $(FUZZ_BINS) $(REPLAY_BIN)
+test-bins: all $(UNIT_BINS) $(FUZZ_BINS) $(REPLAY_BIN) $(LOAD_BINS)
 
 check-built: test-bins
 	@BUILD=$(BUILD) CC="$(CC)" tests/run
@@ -226,8 +241,8 @@ $(BUILD)/scale/%.md: $(BUILD)/bench/scale/scale
 
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
-		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(CATALOGDIR) \
-		$(addprefix $(DESTDIR)$(MANDIR)/man,1 3 5 7 8)
+		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(CATALOGDIR) $(DESTDIR)$(SYSUSERSDIR) \
+		$(DESTDIR)$(TMPFILESDIR) $(addprefix $(DESTDIR)$(MANDIR)/man,1 3 5 7 8)
 	install -m 755 $(BUILD)/clerk-tokend $(DESTDIR)$(SBINDIR)/
 	install -m 755 $(BUILD)/clerk-token $(BUILD)/clerk-bapi-sandbox $(DESTDIR)$(BINDIR)/
 	install -m 755 $(BUILD)/libclerktoken.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/
@@ -237,10 +252,12 @@ install: all
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 		-e 's|@VERSION@|$(VERSION)|' client/clerktoken.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/clerktoken.pc
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/clerktoken.pc
-	for unit in systemd/*.service systemd/*.socket; do \
+	for unit in $(UNITS); do \
 		sed -e 's|@SBINDIR@|$(SBINDIR)|' $$unit > $(DESTDIR)$(UNITDIR)/$${unit##*/} && \
 		chmod 644 $(DESTDIR)$(UNITDIR)/$${unit##*/} || exit 1; done
 	install -m 644 systemd/clerk-tokend.catalog $(DESTDIR)$(CATALOGDIR)/
+	install -m 644 systemd/clerk-tokend.sysusers $(DESTDIR)$(SYSUSERSDIR)/clerk-tokend.conf
+	install -m 644 systemd/clerk-tokend.tmpfiles $(DESTDIR)$(TMPFILESDIR)/clerk-tokend.conf
 	for page in $(MAN); do \
 		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; done
 
@@ -249,7 +266,8 @@ uninstall:
 		$(DESTDIR)$(BINDIR)/clerk-bapi-sandbox $(DESTDIR)$(LIBDIR)/libclerktoken.so \
 		$(DESTDIR)$(LIBDIR)/libclerktoken.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/libclerktoken.a \
 		$(DESTDIR)$(INCLUDEDIR)/clerktoken.h $(DESTDIR)$(LIBDIR)/pkgconfig/clerktoken.pc \
-		$(DESTDIR)$(UNITDIR)/clerk-tokend.service $(DESTDIR)$(UNITDIR)/clerk-tokend.socket \
+		$(patsubst systemd/%,$(DESTDIR)$(UNITDIR)/%,$(UNITS)) \
+		$(DESTDIR)$(SYSUSERSDIR)/clerk-tokend.conf $(DESTDIR)$(TMPFILESDIR)/clerk-tokend.conf \
 		$(DESTDIR)$(CATALOGDIR)/clerk-tokend.catalog \
 		$(foreach page,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 

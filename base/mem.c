@@ -41,6 +41,11 @@ void *mem_calloc(size_t n, size_t size)
 	return refuse() ? NULL : count(calloc(n ? n : 1, size ? size : 1));
 }
 
+void *mem_adopt(void *ptr)
+{
+	return count(ptr);
+}
+
 void *mem_zalloc(size_t size)
 {
 	return mem_calloc(1, size);

@@ -21,6 +21,9 @@ char *mem_strdup(const char *s) __attribute__((malloc, warn_unused_result));
 /* The old block is wiped if its content moves. On failure it is untouched. */
 void *mem_realloc(void *ptr, size_t size) __attribute__((warn_unused_result));
 
+/* Takes over a block that a library has allocated with malloc(3). NULL is accepted. */
+void *mem_adopt(void *ptr);
+
 /* Wipes, then frees. NULL is accepted. */
 void mem_free(void *ptr);
 

@@ -101,6 +101,19 @@ enum clerktoken_error call_take_token(struct call *call, struct clerktoken_token
 	return CLERKTOKEN_OK;
 }
 
+enum clerktoken_error call_take_text(struct call *call, char **ret)
+{
+	struct span said = call->reply.text;
+	char *text = mem_alloc(said.len + 1);
+
+	if (!text)
+		return failure_set(call->failure, CLERKTOKEN_NO_MEMORY, "out of memory");
+	memcpy(text, said.ptr, said.len);
+	text[said.len] = '\0';
+	*ret = text;
+	return CLERKTOKEN_OK;
+}
+
 void call_finish(struct call *call)
 {
 	struct conn *conn = call->conn;
@@ -184,17 +197,8 @@ enum clerktoken_error clerktoken_stats(struct clerktoken_client *client, int tim
 {
 	cleanup_call struct call call = call_init(client, VERB_STATS, timeout_ms, ret_failure);
 	enum clerktoken_error error = call_run(&call, REPLY_TEXT);
-	char *json;
 
-	if (error != CLERKTOKEN_OK)
-		return error;
-	json = mem_alloc(call.reply.text.len + 1);
-	if (!json)
-		return failure_set(ret_failure, CLERKTOKEN_NO_MEMORY, "out of memory");
-	memcpy(json, call.reply.text.ptr, call.reply.text.len);
-	json[call.reply.text.len] = '\0';
-	*ret_json = json;
-	return CLERKTOKEN_OK;
+	return error == CLERKTOKEN_OK ? call_take_text(&call, ret_json) : error;
 }
 
 void clerktoken_string_free(char *string)

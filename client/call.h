@@ -29,6 +29,9 @@ enum clerktoken_error call_run(struct call *call, enum reply_type expected);
 /* A copy of the token that was answered. */
 enum clerktoken_error call_take_token(struct call *call, struct clerktoken_token **ret);
 
+/* A copy of the text that was answered, to be freed with clerktoken_string_free(). */
+enum clerktoken_error call_take_text(struct call *call, char **ret);
+
 /* Gives the connection back to the pool. */
 void call_finish(struct call *call);
 

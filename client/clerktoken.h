@@ -231,6 +231,24 @@ CLERKTOKEN_PUBLIC enum clerktoken_error clerktoken_stats(struct clerktoken_clien
 
 CLERKTOKEN_PUBLIC void clerktoken_string_free(char *string); /* NULL accepted */
 
+/* Somebody, as the daemon's rules see them; what isn't set here is not so of them. */
+struct clerktoken_who {
+	size_t size; /* sizeof(struct clerktoken_who); all else may be zero */
+	bool has_uid;
+	uint32_t uid;
+	const uint32_t *gids; /* all groups, 128 at most */
+	size_t n_gids;
+	const char *unit; /* of systemd, such as "web@1.service". Or NULL */
+};
+
+/* May the caller have that token, or `who`, if that isn't NULL (administrators may ask)? Which rule
+ * decides is told by `ret_text`, as by the protocol's WHY: "allowed because=…"; to be freed with
+ * clerktoken_string_free(). */
+CLERKTOKEN_PUBLIC enum clerktoken_error clerktoken_why(
+    struct clerktoken_client *client, const char *session, const char *template_name,
+    const struct clerktoken_who *who, int timeout_ms, bool *ret_allowed, char **ret_text,
+    struct clerktoken_failure *ret_failure);
+
 #ifdef __cplusplus
 }
 #endif

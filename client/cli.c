@@ -4,8 +4,11 @@
  * kind of failure it was (see cli_report.h).
  */
 #include "client/clerktoken.h"
+#include "client/cli_doctor.h"
+#include "client/cli_number.h"
 #include "client/cli_output.h"
 #include "client/cli_report.h"
+#include "client/cli_why.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -23,14 +26,16 @@ struct arguments {
 	const char *session, *template_name; /* or NULL */
 	bool as_json;
 	const char *get_option; /* the latest option that only get and watch have, or NULL */
+	const char *why_option; /* that only why has, or NULL */
 	struct clerktoken_get_options options;
+	struct why_caller caller;
 	int timeout_ms;
 };
 
 struct command {
 	const char *name;
 	int arguments_min, arguments_max;
-	bool has_get_options;
+	bool has_get_options, has_why_options;
 	enum status (*run)(const struct arguments *arguments, struct clerktoken_client *client);
 };
 
@@ -42,13 +47,23 @@ static const char help[] =
     "  watch SESSION [TEMPLATE]  print the token, and each that replaces it, a line each\n"
     "  drop SESSION [TEMPLATE]   have the daemon forget the session's tokens, or that one\n"
     "  flush                     have the daemon forget everything (administrators)\n"
+    "  why SESSION [TEMPLATE]    tell whether you may have that token, and which rule decides\n"
     "  ping                      does the daemon answer?\n"
     "  stats                     print the daemon's statistics as JSON\n"
+    "  doctor [SESSION [TEMPLATE]]\n"
+    "                            look at all that a token needs (socket, key, Clerk, clock, "
+    "limits)\n"
+    "                            and say what is wrong and what to do. Asks Clerk for that token, "
+    "or\n"
+    "                            for one of no session\n"
     "\n"
     "  --min-ttl S       get, watch: the least life, in seconds, that the token must have left\n"
     "  --wait MS         get, watch: how long to wait for Clerk, in milliseconds\n"
     "  --expires-in S    get, watch: the lifetime to ask Clerk for, in seconds\n"
     "  --not ID          get, watch: the token of that id was refused: get another one\n"
+    "  --uid USER        why: ask about that user and his groups (administrators)\n"
+    "  --gid GROUP       why: ask about that group too; may be given more than once\n"
+    "  --unit NAME       why: ask about a systemd unit, such as web@1.service\n"
     "  --json            print JSON, one object a line\n"
     "  --socket PATH     the daemon's socket; else $CLERK_TOKEND_SOCKET, else\n"
     "                    $XDG_RUNTIME_DIR/clerk-tokend/clerk-tokend.sock if it exists,\n"
@@ -56,7 +71,8 @@ static const char help[] =
     "  --help, --version\n"
     "\n"
     "Exit status: 0; 1 internal or other error; 2 usage; 3 no such session or template;\n"
-    "4 denied, unauthorized or forbidden; 5 an error that a retry may mend; 6 no daemon.\n";
+    "4 denied, unauthorized or forbidden; 5 an error that a retry may mend; 6 no daemon.\n"
+    "Of doctor: the number of problems, at most 100.\n";
 
 static enum status print_token(const struct clerktoken_token *token, bool as_json)
 {
@@ -205,10 +221,46 @@ static enum status run_stats(const struct arguments *a, struct clerktoken_client
 	return status;
 }
 
+static enum status run_why(const struct arguments *a, struct clerktoken_client *client)
+{
+	const struct clerktoken_who *who = a->why_option ? &a->caller.who : NULL;
+	struct clerktoken_failure failure;
+	enum status status;
+	bool allowed;
+	char *text;
+	int error;
+
+	if (clerktoken_why(client, a->session, a->template_name, who, a->timeout_ms, &allowed,
+			   &text, &failure) != CLERKTOKEN_OK)
+		return report_failure(&failure, clerktoken_socket(client));
+	error = why_print(text, allowed, a->as_json);
+	status = error ? report_output_error(error) : allowed ? STATUS_OK : STATUS_DENIED;
+	clerktoken_string_free(text);
+	return status;
+}
+
+static enum status run_doctor(const struct arguments *a, struct clerktoken_client *client)
+{
+	struct doctor doctor = {
+		.client = client,
+		.given_socket = a->socket,
+		.session = a->session,
+		.template_name = a->template_name,
+		.timeout_ms = a->timeout_ms,
+		.findings = { .as_json = a->as_json },
+	};
+	int problems = doctor_run(&doctor);
+
+	if (doctor.findings.error)
+		return report_output_error(doctor.findings.error);
+	return (enum status)problems; /* a number here, as the help says */
+}
+
 static const struct command commands[] = {
-	{ "get", 1, 2, true, run_get },	   { "watch", 1, 2, true, run_watch },
-	{ "drop", 1, 2, false, run_drop }, { "flush", 0, 0, false, run_flush },
-	{ "ping", 0, 0, false, run_ping }, { "stats", 0, 0, false, run_stats },
+	{ "get", 1, 2, true, false, run_get },	    { "watch", 1, 2, true, false, run_watch },
+	{ "drop", 1, 2, false, false, run_drop },   { "flush", 0, 0, false, false, run_flush },
+	{ "why", 1, 2, false, true, run_why },	    { "ping", 0, 0, false, false, run_ping },
+	{ "stats", 0, 0, false, false, run_stats }, { "doctor", 0, 2, false, false, run_doctor },
 };
 
 static const struct command *find_command(const char *name)
@@ -220,24 +272,6 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-/* Decimal digits only. */
-static bool parse_number(const char *text, uint32_t *ret)
-{
-	uint64_t value = 0;
-
-	if (text[0] == '\0')
-		return false;
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9')
-			return false;
-		value = value * 10 + (uint64_t)(*text - '0');
-		if (value > UINT32_MAX)
-			return false;
-	}
-	*ret = (uint32_t)value;
-	return true;
-}
-
 enum choice {
 	OPTION_SOCKET = 256, /* beyond all characters */
 	OPTION_JSON,
@@ -247,6 +281,9 @@ enum choice {
 	OPTION_WAIT,
 	OPTION_EXPIRES_IN,
 	OPTION_NOT,
+	OPTION_UID, /* from here on: options of why */
+	OPTION_GID,
+	OPTION_UNIT,
 };
 
 static const struct option long_options[] = {
@@ -258,6 +295,9 @@ static const struct option long_options[] = {
 	{ "wait", required_argument, NULL, OPTION_WAIT },
 	{ "expires-in", required_argument, NULL, OPTION_EXPIRES_IN },
 	{ "not", required_argument, NULL, OPTION_NOT },
+	{ "uid", required_argument, NULL, OPTION_UID },
+	{ "gid", required_argument, NULL, OPTION_GID },
+	{ "unit", required_argument, NULL, OPTION_UNIT },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -286,6 +326,19 @@ static enum status take_get_option(int option, const char *value, struct argumen
 	}
 }
 
+static enum status take_why_option(int option, const char *value, struct arguments *a)
+{
+	const char *problem = NULL;
+
+	if (option == OPTION_UID)
+		problem = why_set_user(&a->caller, value);
+	else if (option == OPTION_GID)
+		problem = why_add_group(&a->caller, value);
+	else
+		a->caller.who.unit = value;
+	return problem ? report_usage(problem, value) : STATUS_OK;
+}
+
 /* 0 and up: the exit status, all is said; -1: go on. */
 static int take_option(int option, const char *word, struct arguments *a)
 {
@@ -306,6 +359,12 @@ static int take_option(int option, const char *word, struct arguments *a)
 		return (int)report_usage("a value is missing behind", word);
 	case '?':
 		return (int)report_usage("no such option, or not that way", word);
+	case OPTION_UID:
+	case OPTION_GID:
+	case OPTION_UNIT:
+		a->why_option = long_options[option - OPTION_SOCKET].name;
+		status = take_why_option(option, optarg, a);
+		return status == STATUS_OK ? -1 : (int)status;
 	default:
 		a->get_option = long_options[option - OPTION_SOCKET].name;
 		status = take_get_option(option, optarg, a);
@@ -344,6 +403,8 @@ static enum status take_command(int count, char **words, struct arguments *a)
 				    words[command->arguments_max + 1]);
 	if (a->get_option && !command->has_get_options)
 		return report_usage("only get and watch have this option", a->get_option);
+	if (a->why_option && !command->has_why_options)
+		return report_usage("only why has this option", a->why_option);
 	a->session = count > 1 ? words[1] : NULL;
 	a->template_name = count > 2 ? words[2] : NULL;
 	return run(command, a);
@@ -358,6 +419,7 @@ int main(int argc, char **argv)
 	int error = output_init();
 	int option;
 
+	why_init(&arguments.caller);
 	if (error)
 		return (int)report_output_error(error);
 	while ((option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {

@@ -13,7 +13,8 @@ static const struct {
 	const char *text;
 } hints[] = {
 	{ CLERKTOKEN_NO_DAEMON, "Is it running? See: systemctl status clerk-tokend" },
-	{ CLERKTOKEN_DENIED, "The [access] rules in clerk-tokend.conf decide who may do this." },
+	{ CLERKTOKEN_DENIED, "The [access] rules in clerk-tokend.conf decide who may do this; "
+			     "clerk-token why tells which." },
 	{ CLERKTOKEN_NOT_FOUND,
 	  "Is the session's id right, has it ended, does the JWT template exist in Clerk?" },
 	{ CLERKTOKEN_UNAUTHORIZED,

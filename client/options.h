@@ -18,6 +18,8 @@
 #define GET_OPTIONS_FIRST_SIZE                                                                     \
 	(offsetof(struct clerktoken_get_options, refused_id) + sizeof(char *))
 
+#define WHO_FIRST_SIZE (offsetof(struct clerktoken_who, unit) + sizeof(char *))
+
 /* Copies what is known here; each structure starts with its size. 0 or -EINVAL. */
 static inline int options_copy(void *to, size_t known, size_t first, const void *from)
 {

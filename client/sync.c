@@ -137,6 +137,16 @@ static int take_or_connect(struct clerktoken_client *client, bool take, struct d
 	return *ret ? 0 : sync_connect(client, deadline, ret);
 }
 
+/* True where what went wrong is that the daemon is being restarted: whoever listens at the socket
+ * next may be asked. */
+static bool meets_restart(const struct clerktoken_client *client, const struct conn *conn,
+			  int result, const struct reply *reply)
+{
+	if (result == 0)
+		return reply->type == REPLY_ERROR && reply->code == CODE_SHUTTING_DOWN;
+	return result == -ECONNRESET && !conn->link.is_answering && client->has_worked;
+}
+
 int sync_ask(struct clerktoken_client *client, struct request *request, bool derive_wait,
 	     struct deadline deadline, struct conn **ret_conn, struct reply *ret)
 {
@@ -153,14 +163,15 @@ int sync_ask(struct clerktoken_client *client, struct request *request, bool der
 		if (derive_wait)
 			sync_set_wait(request, deadline);
 		result = sync_exchange(conn, request, deadline, ret);
-		if (result == 0) {
+		if (result == 0)
 			client->has_worked = true;
+		again = meets_restart(client, conn, result, ret) && sends < SENDS_MAX &&
+			(sends == 1 || sync_pause(&pause_ms, deadline));
+		if (result == 0 && !again)
 			*ret_conn = conn;
-			return 0;
-		}
-		again = result == -ECONNRESET && !conn->link.is_answering && client->has_worked;
-		conn_close(conn);
-		if (!again || sends == SENDS_MAX || (sends > 1 && !sync_pause(&pause_ms, deadline)))
+		else
+			conn_close(conn);
+		if (!again)
 			return result;
 	}
 }

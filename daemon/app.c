@@ -10,16 +10,19 @@
 #include "daemon/core/config.h"
 #include "daemon/core/engine.h"
 #include "daemon/core/json.h"
+#include "daemon/sys/activation.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/conn.h"
-#include "daemon/sys/files.h"
 #include "daemon/sys/harden.h"
 #include "daemon/sys/listener.h"
 #include "daemon/sys/log.h"
 #include "daemon/sys/loop.h"
+#include "daemon/sys/metrics.h"
 #include "daemon/sys/notify.h"
 #include "daemon/sys/report.h"
+#include "daemon/sys/settings.h"
 #include "daemon/sys/upstream.h"
+#include "daemon/sys/warm.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -32,9 +35,8 @@
 #define CLERK_TOKEND_VERSION "0.0.0-dev"
 #endif
 
-#define SYSTEM_SOCKET "/run/clerk-tokend/clerk-tokend.sock"
-#define USER_SOCKET_SUFFIX "/clerk-tokend/clerk-tokend.sock"
 #define STOP_GRACE_MS 3000
+#define TEARDOWN_MS 5000 /* at most, for wiping what a large cache holds */
 #define FILES_BESIDE_CLIENTS 128
 #define LIVE_BUDGET 1000 /* requests in LIMIT_WINDOW_MS, per secret key */
 #define TEST_BUDGET 100
@@ -52,105 +54,12 @@ struct app {
 	struct upstream *upstream;
 	struct conns *conns;
 	struct listener *listener;
+	struct metrics *metrics; /* NULL: off */
+	struct notify notify;
+	struct activation handed;
 	struct mono stop_at; /* MONO_NEVER: not stopping */
 	char greeting[GREETING_MAX];
 };
-
-static void print_config_error(const struct config_error *error)
-{
-	struct buf text = BUF_INIT(CONFIG_PRINT_MAX);
-
-	if (config_error_print(error, &text) == 0 && buf_append(&text, "", 1) == 0)
-		log_event(LOG_ERR, MESSAGE_BAD_CONFIG, text.ptr + text.start);
-	buf_deinit(&text);
-}
-
-static int default_socket(char to[], size_t size)
-{
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	int len;
-
-	if (geteuid() == 0 || !runtime || !*runtime)
-		len = snprintf(to, size, "%s", SYSTEM_SOCKET);
-	else
-		len = snprintf(to, size, "%s%s", runtime, USER_SOCKET_SUFFIX);
-	return len < 0 || (size_t)len >= size ? -ENAMETOOLONG : 0;
-}
-
-/* A rule that nobody enforces would be worse than none. */
-static int refuse_unsupported(const struct config *c, struct config_error *error)
-{
-	const char *what = c->http ? "[listen] http" : c->metrics ? "[listen] metrics" : NULL;
-
-	*error = (struct config_error){ .file = "configuration" };
-	if (c->n_rules) {
-		what = "[access] rules";
-		(void)snprintf(error->file, sizeof(error->file), "%s", c->rules[0].file);
-		error->line = c->rules[0].line;
-	}
-	if (!what)
-		return 0;
-	(void)snprintf(error->text, sizeof(error->text), "%s: this version has none", what);
-	return CONFIG_INVALID;
-}
-
-static int override(const struct app_options *options, struct config *config,
-		    struct config_error *error)
-{
-	const char *api_url = getenv("CLERK_API_URL");
-	char path[256];
-	int result = 0;
-
-	if (api_url && *api_url)
-		result = config_override_api_url(config, api_url, "$CLERK_API_URL", error);
-	if (result == 0 && options->socket)
-		result = config_override_socket(config, options->socket, "--socket", error);
-	if (result == 0 && !config->socket && default_socket(path, sizeof(path)) < 0) {
-		*error =
-		    (struct config_error){ .file = "$XDG_RUNTIME_DIR", .text = "it is too long" };
-		result = CONFIG_INVALID;
-	}
-	if (result == 0 && !config->socket)
-		result = config_override_socket(config, path, "$XDG_RUNTIME_DIR", error);
-	if (result == 0)
-		result = config_finish(config, error);
-	return result == 0 ? refuse_unsupported(config, error) : result;
-}
-
-/* 0, or negative after having said why. */
-static int load_config(const struct app_options *options, struct config *ret)
-{
-	struct config_error error = { .text = "out of memory" };
-	struct config config;
-	int result = config_init_defaults(&config);
-
-	if (result == 0)
-		result =
-		    files_load_config(options->config_path, options->config_path, &config, &error);
-	if (result == 0)
-		result = override(options, &config, &error);
-	if (result) {
-		print_config_error(&error);
-		config_deinit(&config);
-		return result < 0 ? result : -EINVAL;
-	}
-	*ret = config;
-	return 0;
-}
-
-/* 0, 1 where there is no source any more (at a reload), or negative after having said why. */
-static int load_key(const struct config *config, struct secret *ret)
-{
-	char text[FILES_ERROR_SIZE] = "out of memory";
-	int result = files_load_key(config, ret, text);
-
-	if (result == FILES_KEY_NONE && ret->len)
-		return 1;
-	if (result)
-		log_event(LOG_ERR, MESSAGE_BAD_KEY, "the secret key can't be used",
-			  log_text("reason", text));
-	return result ? -EINVAL : 0;
-}
 
 static struct engine_config engine_config(const struct app *app, const struct config *c,
 					  const struct secret *key)
@@ -175,6 +84,7 @@ static struct engine_config engine_config(const struct app *app, const struct co
 		.audit = c->audit,
 		.keys = &app->keys,
 		.greeting = app->greeting,
+		.about = about_of(c, span_of(key->ptr, key->len), CLERK_TOKEND_VERSION),
 	};
 }
 
@@ -229,6 +139,7 @@ static void settled(void *arg)
 	    mono_min(engine_next_deadline(app->engine), conns_next_deadline(app->conns));
 
 	at = mono_min(at, log_next_deadline());
+	at = mono_min(at, app->notify.next);
 	if (app->stop_at.ms != MONO_NEVER.ms) {
 		if (conns_count(app->conns) == 0)
 			loop_stop(app->loop);
@@ -271,6 +182,8 @@ static void on_timer(void *arg)
 		loop_stop(app->loop);
 		return;
 	}
+	if (mono_is_due(app->notify.next, now))
+		notify_beat(&app->notify, now);
 	engine_tick(app->engine, now);
 	conns_tick(app->conns, now);
 	log_tick(now);
@@ -288,7 +201,7 @@ static void stop(struct app *app)
 	log_event(LOG_INFO, MESSAGE_STOPPING, "stopping",
 		  log_number("clients", (int64_t)conns_count(app->conns)),
 		  log_number("waiting", (int64_t)engine_pending(app->engine)));
-	notify_stopping();
+	notify_stopping(STOP_GRACE_MS + TEARDOWN_MS);
 	app->stop_at = mono_add_ms(now, STOP_GRACE_MS);
 	listener_free(app->listener);
 	app->listener = NULL;
@@ -343,12 +256,13 @@ static int adopt(struct app *app, struct mono now, struct config *config, struct
 	harden_key(key->ptr, key->len);
 	if (keyring_configure(&app->keys, key))
 		engine_key_changed(app->engine, now);
+	conns_set_audit(app->conns, config->audit);
+	conns_set_access(app->conns, now, config->access);
 	config_deinit(&app->config);
 	app->config = *config;
 	*config = (struct config){ 0 };
 	set_greeting(app, &app->config);
 	conns_set_max_reply(app->conns, max_reply(&app->config));
-	conns_set_audit(app->conns, app->config.audit);
 	log_set_level(log_level(&app->config));
 	return 0;
 }
@@ -389,14 +303,16 @@ static int reload_key(const struct app *app, const struct config *config, struct
 	const struct secret *last = keyring_configured(&app->keys);
 	int result = secret_set(ret, span_of(last->ptr, last->len));
 
-	return result < 0 ? result : load_key(config, ret);
+	return result < 0 ? result : settings_load_key(config, ret);
 }
 
 static void warn_of_restart(const struct app *app, const struct config *config)
 {
 	if (strcmp(app->config.socket, config->socket) != 0 ||
-	    app->config.socket_mode != config->socket_mode)
-		log_warning("[listen] socket and socket_mode change at the next start, ignoring");
+	    app->config.socket_mode != config->socket_mode ||
+	    !span_equal(span_str(app->config.metrics), span_str(config->metrics)))
+		log_warning(
+		    "[listen] socket, socket_mode and metrics change at the next start, ignoring");
 }
 
 /* What is wrong with the new configuration leaves the old one in place. */
@@ -408,7 +324,7 @@ static void reload(struct app *app)
 	int result;
 
 	notify_reloading();
-	result = load_config(app->options, &config);
+	result = settings_load(app->options->config_path, app->options->socket, &config);
 	if (result == 0)
 		result = reload_key(app, &config, &key);
 	if (result >= 0) {
@@ -424,7 +340,7 @@ static void reload(struct app *app)
 	config_deinit(&config);
 	secret_deinit(&key);
 	conns_settle(app->conns, now);
-	notify_ready();
+	notify_reloaded(&app->notify, now, result == 0);
 }
 
 static void on_signal(void *arg, int number)
@@ -441,6 +357,8 @@ static int listen_to_clients(struct app *app)
 		.path = app->config.socket,
 		.mode = app->config.socket_mode,
 		.group = app->config.socket_group,
+		.sockets = app->handed.sockets,
+		.n_sockets = app->handed.n_sockets,
 	};
 	char text[LISTENER_ERROR_SIZE];
 	int result =
@@ -451,23 +369,43 @@ static int listen_to_clients(struct app *app)
 	return result;
 }
 
-static int build(struct app *app)
+static struct warm_owner warm_owner(const struct app *app)
 {
-	const struct loop_callbacks loop = { on_timer, on_signal, on_turn, app };
-	const struct conns_callbacks conns = { drain, settled, app };
-	const struct upstream_config upstream = upstream_config(&app->config);
-	struct engine_config engine;
+	return (struct warm_owner){ keyring_configured(&app->keys), app->config.api_url };
+}
+
+/* With what the last process knew, if it can be used. */
+static int build_engine(struct app *app)
+{
+	struct engine_config config = engine_config(app, &app->config, &app->keys.current);
+	struct warm_owner owner = warm_owner(app);
 	struct hash_key hash_key;
 	uint64_t seed;
 	int result;
 
 	randombytes_buf(&hash_key, sizeof(hash_key));
 	randombytes_buf(&seed, sizeof(seed));
+	do {
+		engine_free(app->engine);
+		app->engine = NULL;
+		result = engine_new(&config, &hash_key, seed, &app->engine);
+	} while (result == 0 &&
+		 !warm_restore(app->engine, &owner, &app->handed, app->config.max_token_size));
+	return result;
+}
+
+static int build(struct app *app)
+{
+	const struct loop_callbacks loop = { on_timer, on_signal, on_turn, app };
+	const struct conns_callbacks conns = { drain, settled, app };
+	const struct upstream_config upstream = upstream_config(&app->config);
+	int result = activation_take(&app->handed);
+
 	set_greeting(app, &app->config);
-	engine = engine_config(app, &app->config, &app->keys.current);
-	result = loop_new(&loop, &app->loop);
 	if (result == 0)
-		result = engine_new(&engine, &hash_key, seed, &app->engine);
+		result = loop_new(&loop, &app->loop);
+	if (result == 0)
+		result = build_engine(app);
 	if (result == 0)
 		result = upstream_new(loop_base(app->loop), &upstream, &app->keys.current,
 				      on_answer, app, &app->upstream);
@@ -476,11 +414,17 @@ static int build(struct app *app)
 				   &conns, &app->conns);
 	if (result == 0)
 		conns_set_audit(app->conns, app->config.audit);
+	if (result == 0)
+		conns_set_access(app->conns, clock_boot(), app->config.access);
+	if (result == 0)
+		result =
+		    metrics_new(loop_base(app->loop), app->engine, &app->config, &app->metrics);
 	return result == 0 ? listen_to_clients(app) : result;
 }
 
 static void teardown(struct app *app)
 {
+	metrics_free(app->metrics);
 	listener_free(app->listener);
 	conns_free(app->conns);
 	upstream_free(app->upstream);
@@ -499,6 +443,23 @@ static int global_init(void)
 	return upstream_global_init();
 }
 
+/* From here on somebody may drop what was handed over, so it goes; a start that failed before has
+ * left it to the next one. */
+static int serve(struct app *app)
+{
+	struct warm_owner owner;
+	int result;
+
+	warm_forget(&app->handed);
+	notify_init(&app->notify, app->engine);
+	notify_ready(&app->notify, clock_boot());
+	loop_arm(app->loop, app->notify.next);
+	result = loop_run(app->loop);
+	owner = warm_owner(app); /* the key may be another one by now */
+	warm_keep(app->engine, &owner);
+	return result;
+}
+
 static enum app_result run(struct app *app)
 {
 	size_t files = harden_raise_files(app->config.max_clients + FILES_BESIDE_CLIENTS);
@@ -515,8 +476,7 @@ static enum app_result run(struct app *app)
 			  log_text("socket", app->config.socket),
 			  log_text("api_url", app->config.api_url),
 			  log_text("key_id", app->keys.current_id));
-		notify_ready();
-		result = loop_run(app->loop);
+		result = serve(app);
 	}
 	teardown(app);
 	log_tick(MONO_NEVER);
@@ -531,10 +491,10 @@ enum app_result app_run(const struct app_options *options)
 	enum app_result result;
 
 	harden_process();
-	if (load_config(options, &app.config) < 0)
+	if (settings_load(options->config_path, options->socket, &app.config) < 0)
 		return APP_BAD_CONFIG;
 	log_set_level(log_level(&app.config));
-	if (load_key(&app.config, &key) != 0) {
+	if (settings_load_key(&app.config, &key) != 0) {
 		config_deinit(&app.config);
 		return APP_BAD_CONFIG;
 	}
@@ -554,11 +514,11 @@ enum app_result app_check(const struct app_options *options)
 {
 	struct config config;
 	struct secret key = SECRET_NONE;
-	int result = load_config(options, &config);
+	int result = settings_load(options->config_path, options->socket, &config);
 
 	if (result < 0)
 		return APP_BAD_CONFIG;
-	result = load_key(&config, &key);
+	result = settings_load_key(&config, &key);
 	secret_deinit(&key);
 	config_deinit(&config);
 	return result ? APP_BAD_CONFIG : APP_OK;
@@ -568,7 +528,7 @@ enum app_result app_print_config(const struct app_options *options)
 {
 	struct buf text = BUF_INIT(CONFIG_PRINT_MAX);
 	struct config config;
-	int result = load_config(options, &config);
+	int result = settings_load(options->config_path, options->socket, &config);
 
 	if (result < 0)
 		return APP_BAD_CONFIG;

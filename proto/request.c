@@ -16,19 +16,26 @@ enum argument {
 	ARG_VERSION,
 };
 
+enum options {
+	OPTIONS_NONE,
+	OPTIONS_GET,
+	OPTIONS_WHY,
+};
+
 static const struct {
 	enum argument arguments[2];
-	bool options; /* those of GET */
+	enum options options;
 } grammar[VERB_COUNT] = {
-	[VERB_GET] = { { ARG_SESSION, ARG_TEMPLATE }, true },
-	[VERB_WATCH] = { { ARG_SESSION, ARG_TEMPLATE }, true },
-	[VERB_UNWATCH] = { { ARG_SESSION, ARG_TEMPLATE }, true },
-	[VERB_DROP] = { { ARG_SESSION, ARG_MAYBE_TEMPLATE }, false },
-	[VERB_TRACK] = { { ARG_SWITCH }, false },
-	[VERB_FLUSH] = { { ARG_NONE }, false },
-	[VERB_PING] = { { ARG_NONE }, false },
-	[VERB_HELLO] = { { ARG_VERSION }, false },
-	[VERB_STATS] = { { ARG_NONE }, false },
+	[VERB_GET] = { { ARG_SESSION, ARG_TEMPLATE }, OPTIONS_GET },
+	[VERB_WATCH] = { { ARG_SESSION, ARG_TEMPLATE }, OPTIONS_GET },
+	[VERB_UNWATCH] = { { ARG_SESSION, ARG_TEMPLATE }, OPTIONS_GET },
+	[VERB_DROP] = { { ARG_SESSION, ARG_MAYBE_TEMPLATE }, OPTIONS_NONE },
+	[VERB_TRACK] = { { ARG_SWITCH }, OPTIONS_NONE },
+	[VERB_FLUSH] = { { ARG_NONE }, OPTIONS_NONE },
+	[VERB_PING] = { { ARG_NONE }, OPTIONS_NONE },
+	[VERB_HELLO] = { { ARG_VERSION }, OPTIONS_NONE },
+	[VERB_STATS] = { { ARG_NONE }, OPTIONS_NONE },
+	[VERB_WHY] = { { ARG_SESSION, ARG_TEMPLATE }, OPTIONS_WHY },
 };
 
 static int fail(struct request_error *error, enum code code, const char *text)
@@ -143,8 +150,8 @@ static int parse_argument(enum argument argument, struct span *rest, struct requ
 	}
 }
 
-static int parse_known_option(struct span name, struct span value, struct request *r,
-			      struct request_error *error)
+static int parse_get_option(struct span name, struct span value, struct request *r,
+			    struct request_error *error)
 {
 	if (span_is(name, "min_ttl")) {
 		if (r->has_min_ttl || span_parse_u64(value, WIRE_TTL_MAX_S, &r->min_ttl_s) < 0)
@@ -167,7 +174,61 @@ static int parse_known_option(struct span name, struct span value, struct reques
 	return 0;
 }
 
-static int parse_options(bool known, struct span rest, struct request *r,
+bool request_next_group(struct span *rest, uint32_t *ret)
+{
+	struct span after = *rest, text;
+	uint64_t number;
+
+	if (!span_split(&after, ',', &text) || span_parse_u64(text, UINT32_MAX, &number) < 0)
+		return false;
+	*rest = after;
+	*ret = (uint32_t)number;
+	return true;
+}
+
+static bool are_groups(struct span list)
+{
+	uint32_t group;
+	size_t n = 0;
+
+	while (request_next_group(&list, &group))
+		n++;
+	return !list.ptr && n <= WIRE_GROUPS_MAX;
+}
+
+static int parse_why_option(struct span name, struct span value, struct request *r,
+			    struct request_error *error)
+{
+	if (span_is(name, "uid")) {
+		if (r->has_uid || span_parse_u64(value, UINT32_MAX, &r->uid) < 0)
+			return bad(error, "uid is given once, as a number");
+		r->has_uid = true;
+	} else if (span_is(name, "gid")) {
+		if (r->groups.len || !are_groups(value))
+			return bad(error, "gid is given once, at most 128 numbers and commas");
+		r->groups = value;
+	} else if (span_is(name, "unit")) {
+		if (r->unit.len || value.len == 0 || value.len > WIRE_UNIT_MAX)
+			return bad(error, "unit is given once, a name of 1 to 255 characters");
+		r->unit = value;
+	}
+	return 0;
+}
+
+static int parse_known_option(enum options options, struct span name, struct span value,
+			      struct request *r, struct request_error *error)
+{
+	switch (options) {
+	case OPTIONS_GET:
+		return parse_get_option(name, value, r, error);
+	case OPTIONS_WHY:
+		return parse_why_option(name, value, r, error);
+	default:
+		return 0;
+	}
+}
+
+static int parse_options(enum options options, struct span rest, struct request *r,
 			 struct request_error *error)
 {
 	while (has_field(&rest)) {
@@ -182,7 +243,7 @@ static int parse_options(bool known, struct span rest, struct request *r,
 		span_split(&value, '=', &name);
 		if (name.len == 0)
 			return bad(error, "a name is missing before =");
-		result = known ? parse_known_option(name, value, r, error) : 0;
+		result = parse_known_option(options, name, value, r, error);
 		if (result < 0)
 			return result;
 	}
@@ -317,6 +378,32 @@ static int append_options(struct buf *to, const struct request *r)
 	return result;
 }
 
+static int append_text(struct buf *to, const char *name, struct span value)
+{
+	int result;
+
+	if (value.len == 0)
+		return 0;
+	if (memchr(value.ptr, ' ', value.len) || !wire_is_all(value, CLASS_PRINT))
+		return -EINVAL;
+	result = buf_append_str(to, name);
+	return result < 0 ? result : buf_append(to, value.ptr, value.len);
+}
+
+static int append_caller(struct buf *to, const struct request *r)
+{
+	int result = 0;
+
+	if (r->uid > UINT32_MAX || (r->groups.len && !are_groups(r->groups)) ||
+	    r->unit.len > WIRE_UNIT_MAX)
+		return -EINVAL;
+	if (r->has_uid)
+		result = append_option(to, " uid=", r->uid);
+	if (result == 0)
+		result = append_text(to, " gid=", r->groups);
+	return result < 0 ? result : append_text(to, " unit=", r->unit);
+}
+
 static int append_tag(struct buf *to, struct span tag)
 {
 	int result;
@@ -344,8 +431,10 @@ static int append_request(struct buf *to, const struct request *r)
 		result = buf_append_str(to, r->on ? " on" : " off");
 	if (result == 0 && first == ARG_VERSION)
 		result = append_option(to, " ", r->version);
-	if (result == 0 && grammar[r->verb].options)
+	if (result == 0 && grammar[r->verb].options == OPTIONS_GET)
 		result = append_options(to, r);
+	if (result == 0 && grammar[r->verb].options == OPTIONS_WHY)
+		result = append_caller(to, r);
 	return result < 0 ? result : buf_append(to, "\n", 1);
 }
 

@@ -34,6 +34,7 @@ static const char *const verb_names[VERB_COUNT] = {
 	[VERB_GET] = "GET",   [VERB_WATCH] = "WATCH", [VERB_UNWATCH] = "UNWATCH",
 	[VERB_DROP] = "DROP", [VERB_TRACK] = "TRACK", [VERB_FLUSH] = "FLUSH",
 	[VERB_PING] = "PING", [VERB_HELLO] = "HELLO", [VERB_STATS] = "STATS",
+	[VERB_WHY] = "WHY",
 };
 
 static const struct {

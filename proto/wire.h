@@ -15,6 +15,8 @@
 #define WIRE_WAIT_MAX_MS 3600000 /* an hour */
 #define WIRE_TTL_MAX_S 315360000 /* ten years, BAPI's own limit for expires_in_seconds */
 #define WIRE_EXPIRES_IN_MIN_S 30
+#define WIRE_UNIT_MAX 255   /* characters of a unit's name */
+#define WIRE_GROUPS_MAX 128 /* that a WHY can name */
 
 #define WIRE_NO_TEMPLATE "-" /* stands for the plain session token */
 #define WIRE_ANY "*"	     /* in a DROP push: all templates, or all sessions */
@@ -29,6 +31,7 @@ enum verb {
 	VERB_PING,
 	VERB_HELLO,
 	VERB_STATS,
+	VERB_WHY,
 	VERB_COUNT,
 };
 

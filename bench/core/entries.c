@@ -171,7 +171,7 @@ static void begin(struct bench *b)
 	hash_key.high = random_u64(&b->random) >> 3;
 	memset(jwt, 'x', sizeof(jwt));
 	require(engine_new(&config, &hash_key, 1, &b->engine) == 0 &&
-		    engine_client_init(b->engine, &b->client, 0, 0, 0) == 0,
+		    engine_client_init(b->engine, &b->client, &(struct identity){ .uid = 0 }) == 0,
 		"out of memory");
 	fill(b);
 }

@@ -275,7 +275,8 @@ static void begin(struct ours *o)
 	    engine_new(&config, &hash_key, 42, &o->engine) < 0)
 		abort();
 	for (uid_t i = 0; i <= USERS_MAX; i++)
-		if (engine_client_init(o->engine, &o->clients[i], 1000 + i, 1000, 1) != 0)
+		if (engine_client_init(o->engine, &o->clients[i],
+				       &(struct identity){ .uid = 1000 + i }) != 0)
 			abort();
 }
 

@@ -18,7 +18,8 @@
 #define COMPACTION_WORK 16	 /* what emptying a run costs, in evictions */
 #define ID_AT 4			 /* in the claims, behind " id=" */
 #define ID_LEN 16
-#define CLAIMS_ROOM (ID_AT + ID_LEN + 5 + FORMAT_U64_ROOM)
+#define EXP_AT (ID_AT + ID_LEN + 5) /* behind " exp=" */
+#define CLAIMS_ROOM (EXP_AT + FORMAT_U64_ROOM)
 #define EVICTION_TRIES 4
 #define CACHE_LINE 64
 #define PREFETCH_LINES 16 /* most of an entry with a usual token, of some 900 bytes */
@@ -52,6 +53,16 @@ uint64_t entry_token_id(const struct entry *e)
 	text = span_of(text.ptr + e->token_len + ID_AT, ID_LEN);
 	(void)span_parse_hex64(text, &id); /* we wrote it */
 	return id;
+}
+
+uint64_t entry_token_exp_s(const struct entry *e)
+{
+	struct span text = entry_token_text(e);
+	size_t at = e->token_len + EXP_AT;
+	uint64_t exp_s = 0;
+
+	(void)span_parse_u64(span_of(text.ptr + at, text.len - at), UINT64_MAX, &exp_s);
+	return exp_s;
 }
 
 static bool has_key(const struct entry *e, const struct key *key)

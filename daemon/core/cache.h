@@ -138,6 +138,7 @@ static inline struct span entry_token_text(const struct entry *e)
 
 /* Of a token. */
 uint64_t entry_token_id(const struct entry *e);
+uint64_t entry_token_exp_s(const struct entry *e);
 
 static inline struct key entry_key(const struct entry *e)
 {

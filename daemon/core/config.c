@@ -12,6 +12,7 @@
 #include "daemon/core/config.h"
 
 #include "base/mem.h"
+#include "daemon/core/access.h"
 #include "daemon/core/configkey.h"
 
 #include <assert.h>
@@ -64,7 +65,7 @@ static int expected(struct config_error *e, const char *file, unsigned line,
 		       key->accepts);
 }
 
-static void rule_deinit(struct config_rule *rule)
+static void forget_rule(struct config_rule *rule)
 {
 	mem_free(rule->text);
 	mem_free(rule->file);
@@ -88,7 +89,7 @@ static int add_rule(struct parse *p, const struct config_key *key, const char *v
 	rule.text = mem_strdup(value);
 	rule.file = mem_strdup(p->file);
 	if (!rule.text || !rule.file) {
-		rule_deinit(&rule);
+		forget_rule(&rule);
 		return -ENOMEM;
 	}
 	rules[c->n_rules++] = rule;
@@ -230,7 +231,8 @@ void config_deinit(struct config *c)
 	for (size_t i = 0; i < CONFIG_KEY_COUNT; i++)
 		config_key_clear(&config_keys[i], c);
 	for (size_t i = 0; i < c->n_rules; i++)
-		rule_deinit(&c->rules[i]);
+		forget_rule(&c->rules[i]);
+	access_free(c->access);
 	mem_free(c->rules);
 	*c = (struct config){ 0 };
 }
@@ -253,6 +255,13 @@ int config_override_socket(struct config *c, const char *path, const char *origi
 			   struct config_error *ret)
 {
 	return override(c, config_key_find("listen", "socket"), path, origin, ret);
+}
+
+int config_understand(struct config *c, const struct rule_names *names, struct config_error *ret)
+{
+	access_free(c->access);
+	c->access = NULL;
+	return access_new(c->rules, c->n_rules, names, ret, &c->access);
 }
 
 int config_finish(const struct config *c, struct config_error *ret)

@@ -33,6 +33,9 @@ enum config_rule_kind {
 	CONFIG_RULE_ADMIN,
 };
 
+struct access;
+struct rule_names;
+
 /* A rule as it was written, for the access module to understand. */
 struct config_rule {
 	enum config_rule_kind kind;
@@ -68,12 +71,14 @@ struct config {
 	unsigned socket_mode;
 	char *socket_group; /* NULL: whatever it comes with */
 	size_t max_clients;
-	char *http;    /* ADDRESS:PORT or the path of a socket; NULL: off */
+	char *http;    /* ADDRESS:PORT or unix:PATH; NULL: off */
 	char *metrics; /* the same */
 
 	/* [access], in the order in which they were written */
 	struct config_rule *rules;
 	size_t n_rules;
+	struct access
+	    *access; /* what they mean; NULL: there are none, or see config_understand() */
 
 	/* [log] */
 	enum config_log_level log_level;
@@ -103,6 +108,9 @@ int config_override_api_url(struct config *c, const char *url, const char *origi
 			    struct config_error *ret);
 int config_override_socket(struct config *c, const char *path, const char *origin,
 			   struct config_error *ret);
+
+/* Makes sense of the rules of access, when all are known. 0, -ENOMEM or CONFIG_INVALID. */
+int config_understand(struct config *c, const struct rule_names *names, struct config_error *ret);
 
 /* What only shows when all values are known; call it last. 0 or CONFIG_INVALID. */
 int config_finish(const struct config *c, struct config_error *ret);

@@ -68,10 +68,10 @@ const struct config_key config_keys[] = {
 	  .max = 1000000, .accepts = "a number from 1 to 1000000" },
 	{ "listen", "http", CONFIG_TYPE_TEXT, FIELD(http), "off", "off",
 	  .check = setting_is_address,
-	  .accepts = "off, ADDRESS:PORT in numbers, or the absolute path of a socket" },
+	  .accepts = "off, a loopback ADDRESS:PORT in numbers, or unix:PATH" },
 	{ "listen", "metrics", CONFIG_TYPE_TEXT, FIELD(metrics), "off", "off",
 	  .check = setting_is_address,
-	  .accepts = "off, ADDRESS:PORT in numbers, or the absolute path of a socket" },
+	  .accepts = "off, a loopback ADDRESS:PORT in numbers, or unix:PATH" },
 
 	{ "log", "level", CONFIG_TYPE_LEVEL, FIELD(log_level), "info",
 	  .accepts = "error, warning, info or debug" },

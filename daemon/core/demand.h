@@ -53,13 +53,15 @@ struct waiter {
 	struct list node; /* demand->waiters, then engine.answered */
 	struct heap_node timer;
 	struct demand *demand; /* NULL: answered */
-	struct account *account;
-	struct watch *watch;	/* the WATCH that this is the first answer of */
-	struct list watch_node; /* watch->waiters */
-	void *cookie;		/* the caller's */
+	struct client *client;
+	struct account *account; /* the client's */
+	struct watch *watch;	 /* the WATCH that this is the first answer of */
+	struct list watch_node;	 /* watch->waiters */
+	void *cookie;		 /* the caller's */
 	int64_t min_ttl_ms;
 	struct mono send_by; /* its fetch, to be answered in time */
-	struct key key;	     /* with the reply: borrowed from the entry */
+	struct mono since;
+	struct key key; /* with the reply: borrowed from the entry */
 	struct reply reply;
 };
 

@@ -5,6 +5,7 @@
 #include "daemon/core/admission.h"
 #include "daemon/core/drop.h"
 #include "daemon/core/flight.h"
+#include "daemon/core/permit.h"
 #include "daemon/core/waiter.h"
 
 #include <assert.h>
@@ -98,33 +99,6 @@ void engine_free(struct engine *e)
 	heap_deinit(&e->renewals);
 	quota_deinit(&e->quota);
 	mem_free(e);
-}
-
-int engine_client_init(struct engine *e, struct client *client, uid_t uid, gid_t gid, pid_t pid)
-{
-	struct account *account = quota_account(&e->quota, uid);
-	bool admin = uid == 0 || uid == e->config.own_uid;
-
-	if (!account)
-		return e->quota.count == QUOTA_MAX_ACCOUNTS ? 1 : -ENOMEM;
-	if (quota_take(&e->quota, account, QUOTA_CONNECTIONS, 1, admin)) {
-		quota_forget(&e->quota, account);
-		return 1;
-	}
-	*client = (struct client){
-		.account = account, .uid = uid, .gid = gid, .pid = pid, .admin = admin
-	};
-	list_init(&client->watches);
-	return 0;
-}
-
-void engine_client_deinit(struct engine *e, struct client *client)
-{
-	list_for_each_safe (it, &client->watches)
-		engine_watch_end(e, container_of(it, struct watch, owner_node));
-	quota_release(&e->quota, client->account, QUOTA_TRACKERS, client->tracks);
-	quota_release(&e->quota, client->account, QUOTA_CONNECTIONS, 1);
-	client->account = NULL;
 }
 
 static enum submission fail(enum code code, int64_t retry_ms, struct reply *ret)
@@ -286,6 +260,7 @@ static enum submission get_waiting(struct engine *e, struct mono now, struct cli
 		demand_release(e, d);
 		return fail(CODE_OVERLOADED, OVERLOADED_MS, ret_reply);
 	}
+	w->since = now;
 	e->stats.waits++;
 	touch(e, entry, now);
 	flight_request(e, d, client->account);
@@ -387,12 +362,12 @@ static enum submission submit_other(struct engine *e, struct mono now, struct cl
 		*ret = (struct reply){ .type = REPLY_DROPPED, .dropped = drop_session(e, now, r) };
 		return SUBMIT_REPLIED;
 	case VERB_FLUSH:
-		if (!client->admin)
-			return fail(CODE_DENIED, RETRY_NEVER, ret);
 		*ret = (struct reply){ .type = REPLY_DROPPED, .dropped = drop_all(e, now) };
 		return SUBMIT_REPLIED;
 	case VERB_STATS:
 		return stats(e, now, scratch, ret);
+	case VERB_WHY:
+		return permit_explain(e, client, r, scratch, ret);
 	case VERB_TRACK:
 		return track(e, client, r->on, ret);
 	case VERB_PING:
@@ -411,7 +386,9 @@ enum submission engine_submit(struct engine *e, struct mono now, struct client *
 	enum submission submission;
 	struct get g;
 
-	if (request->verb > VERB_WATCH) {
+	if (!permit_request(e, client, request)) {
+		submission = fail(CODE_DENIED, RETRY_NEVER, ret_reply);
+	} else if (request->verb > VERB_WATCH) {
 		submission = submit_other(e, now, client, request, scratch, ret_reply);
 	} else {
 		g = get_of(e, request);
@@ -442,7 +419,7 @@ static void waiter_due(struct engine *e, struct mono now, struct waiter *w)
 	struct reply reply = waiter_timeout_reply(e, now, w);
 	struct demand *d = w->demand;
 
-	waiter_answer(e, w, &reply);
+	waiter_answer(e, now, w, &reply);
 	demand_release(e, d);
 }
 

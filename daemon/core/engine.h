@@ -8,11 +8,14 @@
  */
 #pragma once
 
+#include "daemon/core/about.h"
+#include "daemon/core/access.h"
 #include "daemon/core/answer.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/freshness.h"
 #include "daemon/core/keyring.h"
 #include "daemon/core/skew.h"
+#include "daemon/core/stats.h"
 #include "proto/request.h"
 
 struct engine;
@@ -31,16 +34,17 @@ struct engine_config {
 	bool audit; /* engine_lookup() finds nothing: each answer is one of submit's or an effect */
 	const struct keyring *keys; /* for STATS */
 	const char *greeting;	    /* the answer to HELLO, behind OK */
+	struct about about;
 };
 
 /* Who asks: a connection, or a front of another kind. The caller's storage. */
 struct client {
 	struct account *account;
 	uid_t uid;
-	gid_t gid;
 	pid_t pid;
 	bool admin;
 	bool tracks;	     /* wants to be told of drops */
+	struct grant grant;  /* what the rules say of it */
 	struct list watches; /* struct watch.owner_node */
 };
 
@@ -85,8 +89,20 @@ void engine_give_up(struct engine *e, struct mono now);
  * not: the other key is most often of the same instance, and shares its limit. Effects. */
 void engine_key_changed(struct engine *e, struct mono now);
 
+/* Sets the rules, which stay the caller's (NULL: none). Where there are clients, each must be
+ * judged anew, and what was in the making under the last rules is refused by engine_enforce().
+ * Until then nothing else may be called. */
+void engine_set_access(struct engine *e, const struct access *access);
+int engine_client_judge(struct engine *e, struct client *client,
+			const struct identity *who);	/* 0 or -ENOMEM: it may nothing then */
+void engine_enforce(struct engine *e, struct mono now); /* effects */
+
 /* Admits a client. 0, -ENOMEM, or 1 where the daemon or this user has no room for one more. */
-int engine_client_init(struct engine *e, struct client *client, uid_t uid, gid_t gid, pid_t pid);
+int engine_client_init(struct engine *e, struct client *client, const struct identity *who);
+
+/* May it have that token? See access_decide() for what the names may be. */
+bool engine_client_may(const struct engine *e, const struct client *client, struct span session,
+		       struct span template);
 
 /* It has gone: its watches end. Its waiters must have been abandoned. Effects. */
 void engine_client_deinit(struct engine *e, struct client *client);

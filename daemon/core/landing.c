@@ -134,7 +134,8 @@ static void definite(struct engine *e, struct mono now, struct demand *d, const 
 	demand_release(e, d);
 }
 
-static void answer_waiters(struct engine *e, struct demand *d, const struct token_view *view)
+static void answer_waiters(struct engine *e, struct mono now, struct demand *d,
+			   const struct token_view *view)
 {
 	struct reply reply = { .type = REPLY_TOKEN, .token = *view };
 	struct reply error = reply_error(CODE_SHORT_LIVED, RETRY_NEVER, NULL);
@@ -142,7 +143,7 @@ static void answer_waiters(struct engine *e, struct demand *d, const struct toke
 	list_for_each_safe (it, &d->waiters) {
 		struct waiter *w = container_of(it, struct waiter, node);
 
-		waiter_answer(e, w, view->ttl_ms >= w->min_ttl_ms ? &reply : &error);
+		waiter_answer(e, now, w, view->ttl_ms >= w->min_ttl_ms ? &reply : &error);
 	}
 }
 
@@ -224,7 +225,7 @@ static void landed(struct engine *e, struct mono now, struct demand *d, const st
 		return;
 	}
 	view = entry_view(entry, now, SOURCE_CLERK);
-	answer_waiters(e, d, &view);
+	answer_waiters(e, now, d, &view);
 	watches_pin(e, d);
 	watches_tell(e, d);
 	demand_release(e, d);
@@ -258,8 +259,10 @@ static void note_reason(struct engine *e, const struct outcome *o)
 		e->unusable++;
 	else if (o->kind == OUTCOME_TOKEN || o->kind == OUTCOME_DEFINITE)
 		e->unusable = 0;
-	if (o->kind != OUTCOME_TOKEN && (o->kind != OUTCOME_DEFINITE || o->code == CODE_REJECTED))
+	if (o->kind != OUTCOME_TOKEN && (o->kind != OUTCOME_DEFINITE || o->code == CODE_REJECTED)) {
 		e->clerk_reason = o->text ? o->text : code_text(o->code);
+		e->clerk_detail = o->detail;
+	}
 }
 
 static void clerk_works(struct engine *e)
@@ -303,6 +306,7 @@ static void note_answer(struct engine *e, struct mono now, const struct demand *
 	    o->is_exclusive && e->config.max_connections ? e->config.max_connections : MAX_RUNNING;
 	if (e->config.request_timeout_ms && took_ms > e->config.request_timeout_ms)
 		return;
+	histogram_note(&e->stats.answered, took_ms);
 	latency_note(&e->latency, now, took_ms);
 	e->slowest_ms = latency_slowest_ms(&e->latency);
 	e->usual_ms = latency_usual_ms(&e->latency);

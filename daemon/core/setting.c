@@ -118,7 +118,18 @@ bool setting_is_socket(struct span s)
 
 bool setting_is_address(struct span s)
 {
-	return setting_is_socket(s) || url_is_ip_and_port(s);
+	struct span path = setting_socket_of(s);
+
+	return path.ptr ? setting_is_socket(path) : url_is_loopback_and_port(s);
+}
+
+struct span setting_socket_of(struct span address)
+{
+	static const char scheme[] = "unix:";
+	size_t len = sizeof(scheme) - 1;
+
+	return span_starts(address, scheme) ? span_of(address.ptr + len, address.len - len)
+					    : SPAN_NONE;
 }
 
 bool setting_is_version(struct span s)

@@ -11,7 +11,8 @@
 #define SKEW_NARROW_S 3
 
 struct skew {
-	int64_t s; /* the host is ahead by so many seconds; negative: behind */
+	int64_t s;     /* the host is ahead by so many seconds; negative: behind */
+	bool is_known; /* Clerk has said what time it is */
 	bool is_wide;
 };
 

@@ -21,7 +21,8 @@ enum timer_tag {
 
 struct engine {
 	struct engine_config config;
-	int64_t lookup_min_ttl_ms; /* what engine_lookup() wants of a token */
+	int64_t lookup_min_ttl_ms;   /* what engine_lookup() wants of a token */
+	const struct access *access; /* NULL: no rules */
 	struct quota quota;
 	struct cache cache;
 	struct limiter limiter;
@@ -31,6 +32,7 @@ struct engine {
 	struct mono load_at; /* when it was looked at */
 	struct random random;
 	struct stats stats;
+	struct process_facts process;
 
 	struct heap timers;   /* waiters, retries */
 	struct heap renewals; /* queued fetches that nobody waits for, the most urgent first */
@@ -54,6 +56,7 @@ struct engine {
 	struct skew skew;
 	struct mono key_since;
 	const char *clerk_reason; /* of Clerk's last failure, a static text; NULL: none yet */
+	const char *clerk_detail; /* the same, as the HTTP library says it, or NULL */
 	unsigned unusable;	  /* answers without a usable token, in a row */
 	bool stopping;
 
@@ -81,6 +84,9 @@ void watch_answered(struct engine *e, struct waiter *waiter, bool with_token);
 
 /* The client knows the token that is there now. */
 void watch_establish(struct watch *w);
+
+/* There will be no token for it any more. */
+void watch_gone(struct engine *e, struct watch *w, enum code code);
 
 /* To all watches of a demand: there is another token; there will be none. */
 void watches_tell(struct engine *e, struct demand *d);

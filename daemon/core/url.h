@@ -17,5 +17,5 @@ bool url_is_acceptable(struct span url);
 /* Of an acceptable one: 127.0.0.0/8, [::1] or localhost. */
 bool url_is_loopback(struct span url);
 
-/* 127.0.0.1:80 or [::1]:80, the address in numbers. */
-bool url_is_ip_and_port(struct span s);
+/* 127.0.0.1:80 or [::1]:80, a loopback address in numbers. */
+bool url_is_loopback_and_port(struct span s);

@@ -23,6 +23,7 @@ struct waiter *waiter_new(struct engine *e, struct client *client, struct demand
 	w->timer = HEAP_NODE(TIMER_WAITER);
 	list_init(&w->watch_node);
 	w->demand = d;
+	w->client = client;
 	w->account = client->account;
 	w->min_ttl_ms = min_ttl_ms;
 	w->send_by = send_by;
@@ -42,12 +43,13 @@ void waiter_free(struct engine *e, struct waiter *w)
 	mem_free(w);
 }
 
-void waiter_answer(struct engine *e, struct waiter *w, const struct reply *reply)
+void waiter_answer(struct engine *e, struct mono now, struct waiter *w, const struct reply *reply)
 {
 	list_unlink(&w->node);
 	heap_remove(&e->timers, &w->timer);
 	list_append(&e->answered, &w->node);
 	watch_answered(e, w, reply->type == REPLY_TOKEN);
+	histogram_note(&e->stats.waited, mono_diff_ms(now, w->since));
 	w->key = entry_key(w->demand->entry);
 	w->demand = NULL;
 	w->reply = *reply;
@@ -85,12 +87,12 @@ void waiter_fail(struct engine *e, struct mono now, struct waiter *w, const stru
 	struct reply token;
 
 	if (!entry_is_valid(entry, now, w->min_ttl_ms)) {
-		waiter_answer(e, w, error);
+		waiter_answer(e, now, w, error);
 		return;
 	}
 	token =
 	    (struct reply){ .type = REPLY_TOKEN, .token = entry_view(entry, now, SOURCE_CACHE) };
-	waiter_answer(e, w, &token);
+	waiter_answer(e, now, w, &token);
 }
 
 void waiters_fail(struct engine *e, struct mono now, struct demand *d, const struct reply *error)

@@ -9,7 +9,7 @@ struct waiter *waiter_new(struct engine *e, struct client *client, struct demand
 void waiter_free(struct engine *e, struct waiter *w);
 
 /* The reply is the waiter's: it leaves its demand, whose release is the caller's. */
-void waiter_answer(struct engine *e, struct waiter *w, const struct reply *reply);
+void waiter_answer(struct engine *e, struct mono now, struct waiter *w, const struct reply *reply);
 
 /* What is in hand is better than an error, if it is what the waiter asked for. */
 void waiter_fail(struct engine *e, struct mono now, struct waiter *w, const struct reply *error);

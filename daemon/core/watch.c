@@ -135,7 +135,7 @@ void watches_tell(struct engine *e, struct demand *d)
 	}
 }
 
-static void gone(struct engine *e, struct watch *w, enum code code)
+void watch_gone(struct engine *e, struct watch *w, enum code code)
 {
 	unpin(e, w);
 	list_unlink(&w->node);
@@ -147,7 +147,7 @@ static void gone(struct engine *e, struct watch *w, enum code code)
 void watches_gone(struct engine *e, struct demand *d, enum code code)
 {
 	list_for_each_safe (it, &d->watchers)
-		gone(e, container_of(it, struct watch, node), code);
+		watch_gone(e, container_of(it, struct watch, node), code);
 }
 
 void watches_pin(struct engine *e, struct demand *d)
@@ -156,7 +156,7 @@ void watches_pin(struct engine *e, struct demand *d)
 		struct watch *w = container_of(it, struct watch, node);
 
 		if (!pin(e, w))
-			gone(e, w, CODE_OVERLOADED);
+			watch_gone(e, w, CODE_OVERLOADED);
 	}
 }
 

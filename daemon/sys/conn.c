@@ -55,7 +55,7 @@ void conn_audit(const struct conn *conn, struct span session, struct span templa
 		const struct reply *reply)
 {
 	if (conn->owner->audit && (reply->type == REPLY_TOKEN || reply->type == PUSH_TOKEN))
-		report_token(&conn->client, session, template, &reply->token);
+		report_token(&conn->client, conn->unit, session, template, &reply->token);
 }
 
 /* Keeps the sum of what waits. */
@@ -334,6 +334,7 @@ void conn_free(struct conn *conn)
 	buf_deinit(&conn->out);
 	c->buffered -= conn->counted;
 	c->count--;
+	mem_free(conn->unit);
 	mem_free(conn);
 }
 
@@ -350,25 +351,67 @@ void conn_settle(struct conn *conn, struct mono now)
 	rearm(conn, now);
 }
 
-int conn_new(struct conns *c, int fd)
+static int identify(const struct conn *conn, int fd, struct peer *ret)
+{
+	const struct conns *c = conn->owner;
+
+	return peer_get(fd, c->names_groups, c->names_units || c->audit, conn->connected_at, ret);
+}
+
+/* For the audit. */
+static void keep_unit(struct conn *conn, struct peer *peer)
+{
+	mem_free(conn->unit);
+	conn->unit = NULL;
+	if (!conn->owner->audit || !peer->who.unit.len)
+		return;
+	conn->unit = peer->unit;
+	peer->unit = NULL;
+}
+
+int conn_judge(struct conn *conn)
 {
 	struct peer peer;
-	struct conn *conn;
-	int result = peer_get(fd, &peer);
+	int result = identify(conn, conn->event.ev_fd, &peer);
 
-	if (result < 0)
-		return result;
+	if (result == 0)
+		result = engine_client_judge(conn->owner->engine, &conn->client, &peer.who);
+	keep_unit(conn, &peer);
+	peer_deinit(&peer);
+	return result;
+}
+
+static int admit(struct conn *conn, int fd)
+{
+	struct peer peer;
+	int result = identify(conn, fd, &peer);
+
+	if (result == 0)
+		result = engine_client_init(conn->owner->engine, &conn->client, &peer.who);
+	if (result == 0)
+		keep_unit(conn, &peer);
+	peer_deinit(&peer);
+	return result;
+}
+
+int conn_new(struct conns *c, int fd)
+{
+	struct mono now = clock_boot();
+	struct conn *conn;
+	int result;
+
 	if (heap_reserve(&c->timeouts, c->count + 1) < 0)
 		return -ENOMEM;
 	conn = mem_zalloc(sizeof(*conn));
 	if (!conn)
 		return -ENOMEM;
-	result = engine_client_init(c->engine, &conn->client, peer.uid, peer.gid, peer.pid);
+	conn->owner = c;
+	conn->connected_at = now;
+	result = admit(conn, fd);
 	if (result) {
 		mem_free(conn);
 		return result;
 	}
-	conn->owner = c;
 	conn->timeout = HEAP_NODE(0);
 	list_init(&conn->dirty_node);
 	list_init(&conn->track_node);
@@ -379,7 +422,7 @@ int conn_new(struct conns *c, int fd)
 	list_append(&c->all, &conn->node);
 	c->count++;
 	(void)event_assign(&conn->event, c->base, fd, EV_READ | EV_PERSIST, on_event, conn);
-	rearm(conn, clock_boot());
+	rearm(conn, now);
 	return 0;
 }
 

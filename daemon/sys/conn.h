@@ -42,9 +42,11 @@ struct conn {
 	struct list pendings;	/* struct pending.node, in the order of the requests */
 	struct list news;	/* struct watch.effect_node: watches with something to tell */
 	struct heap_node timeout;
-	struct buf in, out; /* what is left over */
-	uint32_t held;	    /* bytes of buffers in `pendings` */
-	uint32_t counted;   /* of owner->buffered: what waited when it was last looked at */
+	struct mono connected_at; /* or somewhat later */
+	struct buf in, out;	  /* what is left over */
+	char *unit;		  /* systemd's, of who connected; NULL: not known, or no audit */
+	uint32_t held;		  /* bytes of buffers in `pendings` */
+	uint32_t counted;	  /* of owner->buffered: what waited when it was last looked at */
 	uint16_t pending_count, untagged;
 	uint8_t state;	/* enum conn_state */
 	uint8_t events; /* EV_READ, EV_WRITE: what `event` waits for */
@@ -76,8 +78,9 @@ struct conns {
 	struct list all, dirty, trackers;
 	struct heap timeouts;
 	size_t count, max_reply;
-	size_t buffered; /* bytes that wait for clients */
-	size_t room;	 /* requests that are taken from a quiet connection in one wake */
+	bool names_groups, names_units; /* the rules of access do */
+	size_t buffered;		/* bytes that wait for clients */
+	size_t room; /* requests that are taken from a quiet connection in one wake */
 	bool audit;
 	bool stirred;	      /* more than look-ups has happened: conns_settle() is to be called */
 	struct conn *current; /* whose requests are being read: its replies go to `out` */
@@ -93,6 +96,9 @@ struct conns {
  * the caller's then. */
 int conn_new(struct conns *c, int fd);
 void conn_free(struct conn *conn);
+
+/* Finds out anew what its client may do. 0, or negative errno: nothing. */
+int conn_judge(struct conn *conn);
 
 /* Has it looked at by conns_settle(). */
 void conn_dirty(struct conn *conn);

@@ -59,7 +59,10 @@ void conns_accept(struct conns *c, int fd)
 	engine_note_error(c->engine, CODE_OVERLOADED);
 	log_event(LOG_WARNING, MESSAGE_CLIENT_REFUSED, "connection refused",
 		  log_text("reason", result > 0 ? "limit of connections" : strerror(-result)),
-		  peer_get(fd, &peer) == 0 ? log_number("uid", peer.uid) : log_text("uid", NULL));
+		  peer_get(fd, false, false, clock_boot(), &peer) == 0
+		      ? log_number("uid", peer.who.uid)
+		      : log_text("uid", NULL));
+	peer_deinit(&peer);
 	(void)send(fd, overloaded, sizeof(overloaded) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)close(fd);
 }
@@ -72,8 +75,37 @@ static void push_drop(struct conns *c, const struct key *key)
 		.template = key->template,
 	};
 
-	list_for_each (it, &c->trackers)
-		conn_push(container_of(it, struct conn, track_node), &push);
+	list_for_each (it, &c->trackers) {
+		struct conn *conn = container_of(it, struct conn, track_node);
+
+		if (conn->client.admin ||
+		    engine_client_may(c->engine, &conn->client, key->session, key->template))
+			conn_push(conn, &push);
+	}
+}
+
+/* What it may have may be less than before: copies that it keeps are not to be used any more. */
+static void judge_again(struct conn *conn)
+{
+	static const struct reply push = { .type = PUSH_DROP,
+					   .session = SPAN_LITERAL(WIRE_ANY),
+					   .template = SPAN_LITERAL(WIRE_ANY) };
+	bool had_all = conn->client.grant.scope == ACCESS_ALL;
+
+	if (conn_judge(conn) < 0)
+		conn_kill(conn);
+	if (conn->client.tracks && !(had_all && conn->client.grant.scope == ACCESS_ALL))
+		conn_push(conn, &push);
+}
+
+void conns_set_access(struct conns *c, struct mono now, const struct access *access)
+{
+	engine_set_access(c->engine, access);
+	c->names_groups = access && access->names_groups;
+	c->names_units = access && access->names_units;
+	list_for_each (it, &c->all)
+		judge_again(container_of(it, struct conn, node));
+	engine_enforce(c->engine, now);
 }
 
 void conns_effect(struct conns *c, const struct effect *effect)

@@ -34,8 +34,13 @@ void conns_free(struct conns *c);
 /* A longer or shorter longest reply, after a reload. */
 void conns_set_max_reply(struct conns *c, size_t max_reply);
 
-/* Whether each token that is handed out is reported. The engine must be configured so, too. */
+/* Whether each token that is handed out is reported. The engine must be configured so, too. Call
+ * conns_set_access() afterwards: it finds out who has connected. */
 void conns_set_audit(struct conns *c, bool audit);
+
+/* The rules of access, which stay the caller's (NULL: none), at the start and after a reload. Who
+ * has connected already is judged by the new ones: call conns_settle(). */
+void conns_set_access(struct conns *c, struct mono now, const struct access *access);
 
 /* Takes over an accepted socket; where it can't be served, says so on it and closes it. */
 void conns_accept(struct conns *c, int fd);

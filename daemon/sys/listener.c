@@ -5,11 +5,13 @@
 #include "base/span.h"
 #include "daemon/sys/log.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -102,16 +104,15 @@ static int add_socket(struct listener *l, int fd)
 }
 
 /* The sockets that systemd listens on; -ENOENT if it handed over none. */
-static int take_over(struct listener *l, char text[LISTENER_ERROR_SIZE])
+static int take_over(struct listener *l, const struct listener_config *config,
+		     char text[LISTENER_ERROR_SIZE])
 {
-	int count = sd_listen_fds(1);
-
-	if (count <= 0)
+	if (config->n_sockets == 0)
 		return -ENOENT;
-	if (count > MAX_SOCKETS)
+	if (config->n_sockets > MAX_SOCKETS)
 		return explain(text, "sockets", "handed over by systemd", E2BIG);
-	for (int i = 0; i < count; i++) {
-		int fd = SD_LISTEN_FDS_START + i;
+	for (size_t i = 0; i < config->n_sockets; i++) {
+		int fd = config->sockets[i];
 		int result;
 
 		if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0)
@@ -254,6 +255,60 @@ static int listen_at(struct listener *l, const struct listener_config *config,
 	return result;
 }
 
+union inet_address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+/* What url_is_loopback_and_port() accepts. */
+static int parse_address(const char *text, union inet_address *ret, socklen_t *ret_len)
+{
+	bool is_v6 = text[0] == '[';
+	const char *host = text + is_v6;
+	size_t len = strcspn(host, is_v6 ? "]" : ":");
+	const char *port = host + len + is_v6 + 1;
+	char number[INET6_ADDRSTRLEN];
+	uint64_t value;
+
+	if (len >= sizeof(number) || span_parse_u64(span_str(port), UINT16_MAX, &value) != 0)
+		return -EINVAL;
+	memcpy(number, host, len);
+	number[len] = '\0';
+	*ret = (union inet_address){ 0 };
+	*ret_len = is_v6 ? sizeof(ret->v6) : sizeof(ret->v4);
+	if (is_v6) {
+		ret->v6.sin6_family = AF_INET6;
+		ret->v6.sin6_port = htons((uint16_t)value);
+		return inet_pton(AF_INET6, number, &ret->v6.sin6_addr) == 1 ? 0 : -EINVAL;
+	}
+	ret->v4.sin_family = AF_INET;
+	ret->v4.sin_port = htons((uint16_t)value);
+	return inet_pton(AF_INET, number, &ret->v4.sin_addr) == 1 ? 0 : -EINVAL;
+}
+
+static int listen_at_port(struct listener *l, const char *text_address,
+			  char text[LISTENER_ERROR_SIZE])
+{
+	union inet_address address;
+	socklen_t len;
+	int on = 1, fd, result = parse_address(text_address, &address, &len);
+
+	if (result < 0)
+		return explain(text, "no address:", text_address, -result);
+	fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return explain(text, "can't make a socket for", text_address, errno);
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    bind(fd, &address.any, len) < 0 || listen(fd, BACKLOG) < 0)
+		result = explain(text, "can't listen at", text_address, errno);
+	if (result == 0)
+		result = add_socket(l, fd);
+	if (result < 0)
+		(void)close(fd);
+	return result;
+}
+
 static int make_own(struct listener *l, const struct listener_config *config,
 		    char text[LISTENER_ERROR_SIZE])
 {
@@ -284,9 +339,10 @@ int listener_new(struct event_base *base, const struct listener_config *config,
 		return -ENOMEM;
 	*l = (struct listener){ .base = base, .accept = accept, .arg = arg, .lock = -1 };
 	(void)evtimer_assign(&l->pause, base, on_pause_over, l);
-	result = take_over(l, ret_text);
+	result = take_over(l, config, ret_text);
 	if (result == -ENOENT)
-		result = make_own(l, config, ret_text);
+		result = config->path[0] == '/' ? make_own(l, config, ret_text)
+						: listen_at_port(l, config->path, ret_text);
 	if (result < 0) {
 		listener_free(l);
 		return result;

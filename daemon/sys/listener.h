@@ -1,4 +1,4 @@
-/* The listening sockets: made here, or handed over by systemd (sd_listen_fds(3)).
+/* The listening sockets: made here, or handed over by systemd (activation.h).
  *
  * Who owns the path is decided by a lock file beside it, so that a socket left behind by a crash is
  * replaced and one in use never is. When descriptors run out, accepting pauses for a moment and the
@@ -6,22 +6,25 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <sys/types.h>
 
 struct event_base;
 struct listener;
 
 struct listener_config {
-	const char *path;
+	const char *path; /* or a loopback ADDRESS:PORT in numbers, as url.h has it */
 	mode_t mode;
-	const char *group; /* NULL: whatever it comes with */
+	const char *group;  /* NULL: whatever it comes with */
+	const int *sockets; /* handed over; they become the listener's */
+	size_t n_sockets;
 };
 
 typedef void listener_accept_fn(void *arg, int fd);
 
 #define LISTENER_ERROR_SIZE 256
 
-/* Takes over the sockets of activation if there are any, else makes one at `path`, whose directory
+/* Takes over the sockets that were handed over, if any, else makes one at `path`, whose directory
  * is made too if its parent is there. `accept` gets each new connection, non-blocking. 0 or
  * negative errno, and why in `ret_text`. */
 int listener_new(struct event_base *base, const struct listener_config *config,

@@ -74,8 +74,8 @@ static struct span id_of(const struct token_view *token)
 	return span_starts(word, "id=") ? span_of(word.ptr + 3, word.len - 3) : SPAN_NONE;
 }
 
-void report_token(const struct client *client, struct span session, struct span template,
-		  const struct token_view *token)
+void report_token(const struct client *client, const char *unit, struct span session,
+		  struct span template, const struct token_view *token)
 {
 	char session_id[NAME_ROOM], template_name[NAME_ROOM], token_id[NAME_ROOM];
 
@@ -85,5 +85,5 @@ void report_token(const struct client *client, struct span session, struct span 
 	log_event(LOG_INFO, MESSAGE_AUDIT, "token", log_text("session", session_id),
 		  log_text("template", template_name), log_text("token_id", token_id),
 		  log_text("src", token_source_name(token->source)), log_number("uid", client->uid),
-		  log_number("pid", client->pid));
+		  log_number("pid", client->pid), log_text("unit", unit));
 }

@@ -12,6 +12,7 @@ void report_key(enum key_verdict verdict, const struct keyring *keys);
 /* The host's clock and Clerk's differ, or agree again. */
 void report_clock(const struct skew *skew);
 
-/* The audit: that client got that token, of which only the ids are told. */
-void report_token(const struct client *client, struct span session, struct span template,
-		  const struct token_view *token);
+/* The audit: that client, of that unit (NULL: not known), got that token, of which only the ids are
+ * told. */
+void report_token(const struct client *client, const char *unit, struct span session,
+		  struct span template, const struct token_view *token);

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "daemon/sys/conn.h"
+#include "daemon/sys/process.h"
 #include "proto/frame.h"
 
 /* Who reads is answered then, one request at a time. */
@@ -135,6 +136,8 @@ static void submit(struct conn *conn, struct mono now, const struct request *req
 	struct pending *p;
 	struct reply reply;
 
+	if (request->verb == VERB_STATS)
+		process_tell(c->engine, now);
 	if (engine_submit(c->engine, now, &conn->client, request, &c->stats, &reply, &waiter) ==
 	    SUBMIT_REPLIED) {
 		reply.tag = request->tag;
@@ -178,6 +181,24 @@ static uint64_t look_ahead(const struct engine *engine, struct span line)
 	return engine_hash(engine, get_args(line));
 }
 
+/* How many from the front the client may have, as far as it can tell from unchecked text: what is
+ * no key is not found anyway. */
+__attribute__((noinline)) static size_t permitted(const struct conn *conn, const struct ask asks[],
+						  size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n && asks[i].hash; i++) {
+		struct span template = get_args(asks[i].line);
+		struct span session;
+
+		(void)span_split(&template, ' ', &session);
+		if (!engine_client_may(conn->owner->engine, &conn->client, session, template))
+			break;
+	}
+	return i;
+}
+
 /* Answers GETs while their answers lie ready, which is most of the time. Returns how many. Kept to
  * itself for the registers, as take_request() is. */
 __attribute__((noinline)) static size_t answer_hits(struct conn *conn, struct mono now,
@@ -190,6 +211,8 @@ __attribute__((noinline)) static size_t answer_hits(struct conn *conn, struct mo
 
 	if (conn->untagged)
 		return 0;
+	if (conn->client.grant.scope != ACCESS_ALL)
+		n = permitted(conn, asks, n);
 	for (i = 0; i < n && asks[i].hash; i++) {
 		if (!engine_lookup(engine, now, get_args(asks[i].line), asks[i].hash, &token))
 			break;

@@ -35,9 +35,9 @@ static struct ask *free_ask(void)
 static struct seat *some_seat(void)
 {
 	struct seat *seat = &world.seats[byte() % CLIENTS];
+	const struct identity who = { .uid = uids[seat - world.seats] };
 
-	if (!seat->present &&
-	    engine_client_init(world.engine, &seat->client, uids[seat - world.seats], 1, 1) == 0) {
+	if (!seat->present && engine_client_init(world.engine, &seat->client, &who) == 0) {
 		seat->present = true;
 		memset(seat->watches, 0, sizeof(seat->watches));
 		list_init(&seat->news);
@@ -153,7 +153,7 @@ static void other_request(void)
 {
 	struct seat *seat = some_seat();
 	struct request r = { .verb = (enum verb)ONE_OF(VERB_FLUSH, VERB_TRACK, VERB_PING,
-						       VERB_HELLO, VERB_STATS) };
+						       VERB_HELLO, VERB_STATS, VERB_WHY) };
 
 	if (!seat)
 		return;

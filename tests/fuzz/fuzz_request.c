@@ -13,7 +13,8 @@ static bool is_same(const struct request *a, const struct request *b)
 	       a->has_min_ttl == b->has_min_ttl && a->min_ttl_s == b->min_ttl_s &&
 	       a->has_wait == b->has_wait && a->wait_ms == b->wait_ms && a->has_not == b->has_not &&
 	       a->not_id == b->not_id && a->expires_in_s == b->expires_in_s &&
-	       a->version == b->version;
+	       a->version == b->version && a->has_uid == b->has_uid && a->uid == b->uid &&
+	       span_equal(a->groups, b->groups) && span_equal(a->unit, b->unit);
 }
 
 static bool is_within(struct span part, struct span whole)

@@ -358,11 +358,11 @@ class Daemon(Child):
 
     `config` is {section: {key: value}} and adds to what makes it use `sandbox` (None: an address
     where nobody listens); a value of None takes a key out. `env` adds to the environment, None
-    takes out. With wait=False the socket is not waited for.
+    takes out. With wait=False the socket is not waited for; with start=False nothing is started yet.
     """
 
     def __init__(self, sandbox=None, config=None, env=None, https=False, arguments=(),
-                 wait=True, program=None, wrapper=()):
+                 wait=True, program=None, wrapper=(), start=True):
         super().__init__()
         self.socket = self.dir / "s"
         self.file = self.dir / "clerk-tokend.conf"
@@ -373,7 +373,8 @@ class Daemon(Child):
         self.sections = {"clerk": self.clerk_section(sandbox, https)}
         try:
             self.configure(config or {})
-            self.start(wait)
+            if start:
+                self.start(wait)
         except BaseException:
             self.close()
             raise

@@ -56,7 +56,7 @@ class RotationTest(harness.Case):
 
     def assert_key(self, standing, key_id=None):
         stats = self.served.stats()
-        self.assertEqual(stats["key"], standing)
+        self.assertEqual(stats["key_state"], standing)
         if key_id:
             self.assertEqual(stats["key_id"], key_id)
 
@@ -118,7 +118,7 @@ class RotationTest(harness.Case):
         self.change_to(WRONG)
         self.assert_works()
         wrong = self.served.stats()
-        self.assertEqual(wrong["key"], "fallback")
+        self.assertEqual(wrong["key_state"], "fallback")
         self.revoke_all()
         reply = self.get(" wait=1000")
         self.assertEqual(reply.code, "unauthorized")

@@ -164,7 +164,7 @@ class CanaryTest(SecretsCase):
             self.served.reload()
             harness.wait_for(lambda: self.told(": reloaded ", before), what="the reload")
             self.assertTrue(self.ask(f"GET sess_r{len(self.said)} -").ok)
-        self.assertEqual(self.served.stats()["key"], "accepted")
+        self.assertEqual(self.served.stats()["key_state"], "accepted")
 
     def told(self, words, before):
         return self.served.log().count(words) > before
@@ -309,7 +309,7 @@ class MemoryTest(SecretsCase):
         self.write_key(NEW_KEY)
         self.reload()
         self.fill(5, first=5)
-        self.assertEqual(self.served.stats()["key"], "accepted")
+        self.assertEqual(self.served.stats()["key_state"], "accepted")
         memory = self.memory()
         self.assertEqual(memory.count(KEY.encode()), 0)
         self.assertEqual(memory.count(NEW_KEY.encode()), 2)

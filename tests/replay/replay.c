@@ -295,12 +295,13 @@ static int do_sleep(const struct line *l)
 
 static struct client *client_of(uint64_t uid)
 {
+	const struct identity who = { .uid = (uid_t)uid };
+
 	for (size_t i = 0; i < world.n_clients; i++)
 		if (world.clients[i].uid == uid)
 			return &world.clients[i];
 	if (world.n_clients == MAX_CLIENTS ||
-	    engine_client_init(world.engine, &world.clients[world.n_clients], (uid_t)uid, 100, 1) !=
-		0)
+	    engine_client_init(world.engine, &world.clients[world.n_clients], &who) != 0)
 		return NULL;
 	return &world.clients[world.n_clients++];
 }

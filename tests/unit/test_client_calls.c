@@ -140,6 +140,50 @@ static void test_other_calls(void **state)
 	assert_int_equal(daemon_accepted(f->daemon), 1);
 }
 
+static void test_why(void **state)
+{
+	const uint32_t gids[129] = { 33, 4 };
+	struct fixture *f = *state;
+	struct clerktoken_who who = { .size = sizeof(who),
+				      .has_uid = true,
+				      .uid = 33,
+				      .gids = gids,
+				      .n_gids = 2,
+				      .unit = "web@1.service" };
+	bool allowed = false;
+	char *text;
+
+	assert_int_equal(
+	    clerktoken_why(f->client, "s", "t", NULL, ENOUGH_MS, &allowed, &text, &f->failure),
+	    CLERKTOKEN_OK);
+	assert_true(allowed);
+	assert_string_equal(text, "allowed because=no_rules admin=no");
+	clerktoken_string_free(text);
+	assert_true(daemon_heard(f->daemon, "#1 WHY s t"));
+	assert_int_equal(
+	    clerktoken_why(f->client, "s", NULL, &who, ENOUGH_MS, &allowed, &text, NULL),
+	    CLERKTOKEN_OK);
+	clerktoken_string_free(text);
+	assert_true(daemon_heard(f->daemon, "#2 WHY s - uid=33 gid=33,4 unit=web@1.service"));
+
+	who.n_gids = 129;
+	assert_int_equal(
+	    clerktoken_why(f->client, "s", NULL, &who, ENOUGH_MS, &allowed, &text, NULL),
+	    CLERKTOKEN_INVALID_ARGUMENT);
+	who = (struct clerktoken_who){ .size = sizeof(who) };
+	assert_int_equal(
+	    clerktoken_why(f->client, "s", NULL, &who, ENOUGH_MS, &allowed, &text, NULL),
+	    CLERKTOKEN_INVALID_ARGUMENT);
+	who.unit = "a b.service\n";
+	assert_int_equal(
+	    clerktoken_why(f->client, "s", NULL, &who, ENOUGH_MS, &allowed, &text, NULL),
+	    CLERKTOKEN_INVALID_ARGUMENT);
+	who.size = 1;
+	assert_int_equal(
+	    clerktoken_why(f->client, "s", NULL, &who, ENOUGH_MS, &allowed, &text, NULL),
+	    CLERKTOKEN_INVALID_ARGUMENT);
+}
+
 static void test_arguments(void **state)
 {
 	static const struct clerktoken_get_options bad[] = {
@@ -350,6 +394,18 @@ static void test_restart(void **state)
 	assert_int_equal((intptr_t)result, CLERKTOKEN_OK);
 }
 
+/* A daemon that is stopping says so; whoever comes after it is asked, a few times. */
+static void test_stopping(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(get(f, "sess_restart", ENOUGH_MS), CLERKTOKEN_OK);
+	assert_int_equal(daemon_requests(f->daemon), 2);
+	assert_int_equal(get(f, "sess_stopping", ENOUGH_MS), CLERKTOKEN_SHUTTING_DOWN);
+	assert_int_equal(f->failure.retry_ms, 2000);
+	assert_int_equal(daemon_requests(f->daemon), 3);
+}
+
 #define THREADS 16
 #define ROUNDS 50
 
@@ -548,6 +604,7 @@ int main(void)
 		CALLS(test_token),
 		CALLS(test_request_line),
 		CALLS(test_other_calls),
+		CALLS(test_why),
 		CALLS(test_arguments),
 		CALLS(test_options_grow),
 		CALLS(test_daemon_errors),
@@ -558,6 +615,7 @@ int main(void)
 		CALLS(test_deadline_of_connect),
 		CALLS(test_no_daemon),
 		CALLS(test_close_at_once),
+		CALLS(test_stopping),
 		CALLS(test_reconnect),
 		CALLS(test_restart),
 		CALLS(test_threads),

@@ -129,6 +129,9 @@ static bool answer(int fd, const char *tag, const char *session)
 		       put_token(fd, head, 1, " src=cache");
 	if (strcmp(session, "sess_refuse") == 0)
 		return put_text(fd, "ERR overloaded retry=70 too many clients\n") && false;
+	if (strcmp(session, "sess_stopping") == 0)
+		return put_text(fd, tag) && put_text(fd, " ERR shutting_down retry=2000 later\n") &&
+		       false;
 	if (strcmp(session, "sess_missing") == 0)
 		return put_text(fd, tag) && put_text(fd, " ERR not_found retry=9000 no such\n");
 	if (strcmp(session, "sess_future") == 0)
@@ -165,10 +168,11 @@ static bool take_request(struct daemon_connection *c, struct span line)
 	struct daemon *d = c->daemon;
 	struct span rest = line, tag, verb, session = SPAN_NONE;
 	char tag_text[40], session_text[130];
+	bool is_first;
 
 	pthread_mutex_lock(&d->mutex);
 	(void)snprintf(d->last, sizeof(d->last), "%.*s", (int)line.len, line.ptr);
-	d->requests++;
+	is_first = d->requests++ == 0;
 	(void)span_split(&rest, ' ', &tag);
 	if (!span_split(&rest, ' ', &verb))
 		die("a request without a verb");
@@ -180,10 +184,15 @@ static bool take_request(struct daemon_connection *c, struct span line)
 		return put_text(c->fd, tag_text) && put_text(c->fd, " OK pong\n");
 	if (span_is(verb, "STATS"))
 		return put_text(c->fd, tag_text) && put_text(c->fd, " OK {\"tokens\": 3}\n");
+	if (span_is(verb, "WHY"))
+		return put_text(c->fd, tag_text) &&
+		       put_text(c->fd, " OK allowed because=no_rules admin=no\n");
 	if (span_is(verb, "DROP") || span_is(verb, "FLUSH"))
 		return put_text(c->fd, tag_text) && put_text(c->fd, " OK dropped=3\n");
 	if (span_is(verb, "WATCH"))
 		return answer_watch(c, tag_text, session_text);
+	if (strcmp(session_text, "sess_restart") == 0)
+		return answer(c->fd, tag_text, is_first ? "sess_stopping" : "sess_ok");
 	return answer(c->fd, tag_text, session_text);
 }
 

@@ -92,7 +92,7 @@ static void test_values(void **state)
 		     "socket_mode = 600\n"
 		     "socket_group = tokens\n"
 		     "http = [::1]:9000\n"
-		     "metrics = /run/metrics.sock\n"
+		     "metrics = unix:/run/metrics.sock\n"
 		     "[log]\n"
 		     "level = debug\n"
 		     "audit = on\n"
@@ -111,7 +111,7 @@ static void test_values(void **state)
 	assert_int_equal(c.socket_mode, 0600);
 	assert_string_equal(c.socket_group, "tokens");
 	assert_string_equal(c.http, "[::1]:9000");
-	assert_string_equal(c.metrics, "/run/metrics.sock");
+	assert_string_equal(c.metrics, "unix:/run/metrics.sock");
 	assert_int_equal(c.log_level, CONFIG_LOG_DEBUG);
 	assert_true(c.audit);
 
@@ -290,6 +290,11 @@ static const char *const bad_values[] = {
 	"listen]http = 127.0.0.1:0",
 	"listen]http = :80",
 	"listen]http = [127.0.0.1]:80",
+	"listen]http = /run/x.sock",
+	"listen]metrics = unix:x.sock",
+	"listen]metrics = 0.0.0.0:9000",
+	"listen]metrics = 192.0.2.1:9000",
+	"listen]metrics = [::]:9000",
 	"log]level = trace",
 	"log]audit = yes",
 };

@@ -178,8 +178,9 @@ static inline void drain(void)
 /* True if there is a place for one more client of that user. */
 static inline bool join(size_t client, uid_t uid)
 {
-	world.present[client] =
-	    engine_client_init(world.engine, &world.clients[client], uid, 1, 1) == 0;
+	const struct identity who = { .uid = uid };
+
+	world.present[client] = engine_client_init(world.engine, &world.clients[client], &who) == 0;
 	return world.present[client];
 }
 

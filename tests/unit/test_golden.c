@@ -199,7 +199,7 @@ static void check_answer(const struct player *p, const struct sent *sent, const 
 		[VERB_UNWATCH] = REPLY_DONE, [VERB_DROP] = REPLY_DROPPED,
 		[VERB_TRACK] = REPLY_DONE,   [VERB_FLUSH] = REPLY_DROPPED,
 		[VERB_PING] = REPLY_TEXT,    [VERB_HELLO] = REPLY_TEXT,
-		[VERB_STATS] = REPLY_TEXT,
+		[VERB_STATS] = REPLY_TEXT,   [VERB_WHY] = REPLY_TEXT,
 	};
 
 	if (!sent->parsed) {

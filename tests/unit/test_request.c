@@ -117,6 +117,26 @@ static void test_the_others(void **state)
 	assert_true(r.expires_in_s == 60);
 }
 
+static void test_why(void **state)
+{
+	struct request r = parsed("WHY s t");
+	uint32_t group = 0;
+
+	(void)state;
+	assert_int_equal(r.verb, VERB_WHY);
+	assert_span(r.session, "s");
+	assert_span(r.template, "t");
+	assert_false(r.has_uid || r.groups.len || r.unit.len);
+	r = parsed("WHY s - uid=0 gid=4,4294967295 unit=web@1.service colour=blue");
+	assert_true(r.has_uid && r.uid == 0);
+	assert_span(r.unit, "web@1.service");
+	assert_true(request_next_group(&r.groups, &group));
+	assert_int_equal(group, 4);
+	assert_true(request_next_group(&r.groups, &group));
+	assert_true(group == UINT32_MAX);
+	assert_false(request_next_group(&r.groups, &group));
+}
+
 static void test_tags(void **state)
 {
 	struct request r = parsed("#a-Z_0.9: GET s t");
@@ -180,9 +200,9 @@ static void test_exactly_one_space(void **state)
 static void test_arguments_are_counted(void **state)
 {
 	static const char *const lines[] = {
-		"GET",	     "GET s",	  "WATCH s",	"UNWATCH s",	 "DROP",      "TRACK",
-		"HELLO",     "GET s t u", "DROP s t u", "TRACK on off",	 "FLUSH all", "PING 1",
-		"HELLO 1 2", "STATS x",	  "GET s t =x", "GET s t a=b u", "PING =",
+		"GET",	     "GET s",	  "WATCH s",	"UNWATCH s",	"DROP",		 "TRACK",
+		"HELLO",     "GET s t u", "DROP s t u", "TRACK on off", "FLUSH all",	 "PING 1",
+		"HELLO 1 2", "STATS x",	  "WHY s",	"GET s t =x",	"GET s t a=b u", "PING =",
 	};
 
 	(void)state;
@@ -207,6 +227,15 @@ static void test_bad_values(void **state)
 		"HELLO one",
 		"HELLO -1",
 		"HELLO 1.0",
+		"WHY s t uid=root",
+		"WHY s t uid=4294967296",
+		"WHY s t uid=1 uid=1",
+		"WHY s t gid=",
+		"WHY s t gid=1,",
+		"WHY s t gid=1,x",
+		"WHY s t gid=,1",
+		"WHY s t gid=1 gid=2",
+		"WHY s t unit=",
 		"GET s t min_ttl=",
 		"GET s t min_ttl=-1",
 		"GET s t min_ttl=1.5",
@@ -335,6 +364,8 @@ static void assert_same(const struct request *a, const struct request *b)
 	assert_true(a->has_wait == b->has_wait && a->wait_ms == b->wait_ms);
 	assert_true(a->has_not == b->has_not && a->not_id == b->not_id);
 	assert_true(a->expires_in_s == b->expires_in_s && a->version == b->version);
+	assert_true(a->has_uid == b->has_uid && a->uid == b->uid);
+	assert_true(span_equal(a->groups, b->groups) && span_equal(a->unit, b->unit));
 }
 
 static void test_what_is_written_comes_back(void **state)
@@ -353,6 +384,8 @@ static void test_what_is_written_comes_back(void **state)
 		"HELLO 1",
 		"STATS",
 		"GET s t unknown=1 wait=1",
+		"WHY s -",
+		"WHY s t uid=0 gid=0,100 unit=dev-x\\x2dy.service",
 	};
 
 	(void)state;
@@ -488,6 +521,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_options_are_ignored),
 		cmocka_unit_test(test_drop),
 		cmocka_unit_test(test_the_others),
+		cmocka_unit_test(test_why),
 		cmocka_unit_test(test_tags),
 		cmocka_unit_test(test_an_error_keeps_the_tag),
 		cmocka_unit_test(test_exactly_one_space),

@@ -161,7 +161,7 @@ static void test_what_happened_is_counted(void **state)
 	cJSON *json;
 
 	(void)state;
-	assert_int_equal(engine_client_init(e, &client, 1000, 1000, 1), 0);
+	assert_int_equal(engine_client_init(e, &client, &(struct identity){ .uid = 1000 }), 0);
 	get(e, &client, &fetch);
 	assert_int_equal(fetch.type, EFFECT_FETCH);
 	json = stats_of(e, 0);
@@ -219,7 +219,7 @@ static void test_the_last_failure_is_named(void **state)
 	struct client client;
 
 	(void)state;
-	assert_int_equal(engine_client_init(e, &client, 1000, 1000, 1), 0);
+	assert_int_equal(engine_client_init(e, &client, &(struct identity){ .uid = 1000 }), 0);
 	assert_reason(e, "");
 	for (int i = 0; i < 3; i++) {
 		assert_true(engine_is_ready(e));

@@ -115,7 +115,8 @@ static void test_jwt(void **state)
 static void test_verbs_come_back(void **state)
 {
 	static const char *const names[VERB_COUNT] = {
-		"GET", "WATCH", "UNWATCH", "DROP", "TRACK", "FLUSH", "PING", "HELLO", "STATS",
+		"GET",	 "WATCH", "UNWATCH", "DROP",  "TRACK",
+		"FLUSH", "PING",  "HELLO",   "STATS", "WHY",
 	};
 
 	(void)state;

@@ -1,0 +1,24 @@
+/* The metrics endpoint: GET /metrics, /livez and /readyz over HTTP, at a loopback port or a Unix
+ * socket. It tells numbers, no secrets, sessions or templates, so it asks nobody who they are.
+ *
+ * A connection is one request, is closed after the answer, and has METRICS_DEADLINE_MS in all,
+ * however slowly it sends or reads. No more than METRICS_CONNECTIONS_MAX are open: one more takes
+ * the place of the oldest, so that nobody can keep others out by being slow. What one may send is
+ * HTTPHEAD_MAX bytes, and what is sent beyond is thrown away.
+ */
+#pragma once
+
+#include "daemon/core/config.h"
+
+#define METRICS_CONNECTIONS_MAX 32
+#define METRICS_DEADLINE_MS 5000
+
+struct engine;
+struct event_base;
+struct metrics;
+
+/* Serves where [listen] metrics says; a socket has the mode and the group of the clients'. 0, *ret
+ * being NULL where it is off, or negative errno after having said why. */
+int metrics_new(struct event_base *base, struct engine *engine, const struct config *config,
+		struct metrics **ret);
+void metrics_free(struct metrics *m);
