@@ -38,9 +38,6 @@
 #define STOP_GRACE_MS 3000
 #define TEARDOWN_MS 5000 /* at most, for wiping what a large cache holds */
 #define FILES_BESIDE_CLIENTS 128
-#define LIVE_BUDGET 1000 /* requests in LIMIT_WINDOW_MS, per secret key */
-#define TEST_BUDGET 100
-#define LIMIT_WINDOW_MS 10000
 /* An answer holds the token as JSON, and a little more. */
 #define ANSWER_OVERHEAD 4096
 #define GREETING_MAX 128
@@ -64,9 +61,7 @@ struct app {
 static struct engine_config engine_config(const struct app *app, const struct config *c,
 					  const struct secret *key)
 {
-	bool live = span_starts(span_of(key->ptr, key->len), "sk_live_");
-	size_t limit = c->rate_limit_count ? c->rate_limit_count : live ? LIVE_BUDGET : TEST_BUDGET;
-	size_t budget = limit * c->budget_percent / 100;
+	struct config_budget budget = config_budget(c, span_of(key->ptr, key->len));
 
 	return (struct engine_config){
 		.freshness = { .min_ttl_ms = c->min_ttl_ms,
@@ -76,8 +71,8 @@ static struct engine_config engine_config(const struct app *app, const struct co
 		.default_wait_ms = c->default_wait_ms,
 		.max_memory = c->max_memory,
 		.max_clients = c->max_clients,
-		.budget = budget ? budget : 1,
-		.budget_window_ms = c->rate_limit_count ? c->rate_limit_window_ms : LIMIT_WINDOW_MS,
+		.budget = budget.count,
+		.budget_window_ms = budget.window_ms,
 		.request_timeout_ms = c->request_timeout_ms,
 		.max_connections = c->max_connections,
 		.own_uid = geteuid(),
@@ -369,16 +364,11 @@ static int listen_to_clients(struct app *app)
 	return result;
 }
 
-static struct warm_owner warm_owner(const struct app *app)
-{
-	return (struct warm_owner){ keyring_configured(&app->keys), app->config.api_url };
-}
-
 /* With what the last process knew, if it can be used. */
 static int build_engine(struct app *app)
 {
 	struct engine_config config = engine_config(app, &app->config, &app->keys.current);
-	struct warm_owner owner = warm_owner(app);
+	const struct warm_owner owner = { &app->keys.current, app->config.api_url };
 	struct hash_key hash_key;
 	uint64_t seed;
 	int result;
@@ -447,7 +437,6 @@ static int global_init(void)
  * left it to the next one. */
 static int serve(struct app *app)
 {
-	struct warm_owner owner;
 	int result;
 
 	warm_forget(&app->handed);
@@ -455,8 +444,10 @@ static int serve(struct app *app)
 	notify_ready(&app->notify, clock_boot());
 	loop_arm(app->loop, app->notify.next);
 	result = loop_run(app->loop);
-	owner = warm_owner(app); /* the key may be another one by now */
-	warm_keep(app->engine, &owner);
+	/* The key may be another one by now. */
+	/* For the key that the next process will have. */
+	warm_keep(app->engine,
+		  &(struct warm_owner){ keyring_configured(&app->keys), app->config.api_url });
 	return result;
 }
 

@@ -23,6 +23,9 @@
 
 #define QUOTED_MAX 32	   /* characters of an unknown name that a message quotes */
 #define TOKENS_IN_CACHE 16 /* of the largest size must have room */
+#define LIVE_LIMIT 1000	   /* requests in LIMIT_WINDOW_MS that Clerk lets a secret key make */
+#define TEST_LIMIT 100
+#define LIMIT_WINDOW_MS 10000
 
 #define RESERVED_SECTION "shared_cache"
 
@@ -306,6 +309,20 @@ static int print_rules(const struct config *c, struct buf *to)
 		r = r ? r : print_line(to, "", c->rules[i].text, "\n");
 	}
 	return r;
+}
+
+struct config_budget config_budget(const struct config *c, struct span secret_key)
+{
+	struct config_budget budget = { c->rate_limit_count, c->rate_limit_window_ms };
+
+	if (budget.count == 0) {
+		budget.count = span_starts(secret_key, "sk_live_") ? LIVE_LIMIT : TEST_LIMIT;
+		budget.window_ms = LIMIT_WINDOW_MS;
+	}
+	budget.count = budget.count * c->budget_percent / 100;
+	if (budget.count == 0)
+		budget.count = 1;
+	return budget;
 }
 
 int config_print(const struct config *c, struct buf *to)

@@ -115,6 +115,15 @@ int config_understand(struct config *c, const struct rule_names *names, struct c
 /* What only shows when all values are known; call it last. 0 or CONFIG_INVALID. */
 int config_finish(const struct config *c, struct config_error *ret);
 
+/* How many requests this daemon may send in any window: its share of what the configuration says,
+ * or of what Clerk gives a secret key of that kind. One at least. */
+struct config_budget {
+	size_t count;
+	int64_t window_ms;
+};
+
+struct config_budget config_budget(const struct config *c, struct span secret_key);
+
 /* Appends the values in effect as a configuration that config_parse() reads back to the same; keys
  * that have no value are commented out. It holds no secret. 0, -ENOMEM or -EMSGSIZE. */
 int config_print(const struct config *c, struct buf *to);

@@ -5,7 +5,6 @@
 #include "proto/wire.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #define QUOTED_MAX 32		/* characters of a rule that a message quotes */

@@ -56,6 +56,11 @@ def is_sanitized(program):
     return b"__asan_init" in Path(program).read_bytes()
 
 
+def is_busy():
+    """True where others keep the machine so busy that times say nothing of what is tested."""
+    return os.getloadavg()[0] > 2 * os.cpu_count()
+
+
 def die_with_parent():
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 

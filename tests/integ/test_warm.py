@@ -166,7 +166,8 @@ class WarmTest(harness.Case):
         self.assertEqual(sandbox.calls(), before + 1)
 
     def restart(self, manager, session):
-        """Seconds to stop, and from the start to the first answer, which is for that session."""
+        """Seconds to stop, from the start to the first answer, which is for that session, and of
+        processor time up to there."""
         began = time.monotonic()
         self.assertEqual(manager.stop(), 0, manager.log())
         stopped_s = time.monotonic() - began
@@ -176,22 +177,25 @@ class WarmTest(harness.Case):
             began = time.monotonic()
             manager.start(wait=False)
             first = harness.Reply(conn.line())
-            first_s = time.monotonic() - began
+            first_s, cpu_s = time.monotonic() - began, manager.cpu()
         manager.hear("READY=1")
         self.assertEqual(first.src, "cache", first)
-        return stopped_s, first_s
+        return stopped_s, first_s, cpu_s
 
     def test_ten_thousand_tokens(self):
         """The best of three counts: what else runs on this machine is not the daemon's doing."""
         sandbox, manager = self.warm(TOKENS)
-        stopped_s, first_s = map(min, zip(*(self.restart(manager, "sess_1") for _ in range(3))))
+        times = [self.restart(manager, "sess_1") for _ in range(3)]
+        stopped_s, first_s, cpu_s = map(min, zip(*times))
         self.assertEqual(self.get_all(manager, TOKENS), self.jwts)
         self.assertEqual(sandbox.calls(), TOKENS)
         self.assertEqual(manager.stats()["fetches"], 0)
         print(f"stopped in {stopped_s * 1000:.0f} ms, first answer after {first_s * 1000:.0f} ms")
         if not harness.is_sanitized(manager.program):
-            self.assertLess(first_s, FIRST_ANSWER_S, manager.log())
-            self.assertLess(stopped_s, 1)
+            self.assertLess(cpu_s, FIRST_ANSWER_S)
+            if not harness.is_busy():
+                self.assertLess(first_s, FIRST_ANSWER_S, manager.log())
+                self.assertLess(stopped_s, 1)
 
     def test_in_any_order_and_again(self):
         sandbox, manager = self.warm()

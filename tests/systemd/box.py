@@ -76,7 +76,7 @@ class Box:
 
     def install(self):
         layer = self.dir / "layer"
-        command = ["make", "-s", "install", f"BUILD={os.environ.get('BUILD', 'build')}",
+        command = ["make", "-s", "install", f"BUILD={os.path.relpath(harness.BUILD, harness.ROOT)}",
                    f"DESTDIR={layer}", "PREFIX=/usr"]
         done = subprocess.run(command, cwd=harness.ROOT, stdin=subprocess.DEVNULL, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)

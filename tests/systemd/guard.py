@@ -37,8 +37,12 @@ class Cgroup:
     """A cgroup and all below it."""
 
     def __init__(self):
-        self.path = cgroup_root() / f"clerk-tokend-tests-{os.getpid()}"
+        self.path = self.path_of(os.getpid())
         self.path.mkdir()
+
+    @staticmethod
+    def path_of(guard_pid):
+        return cgroup_root() / f"clerk-tokend-tests-{guard_pid}"
 
     def enter(self):
         (self.path / "cgroup.procs").write_text("0")

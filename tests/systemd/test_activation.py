@@ -127,7 +127,6 @@ class Instances(Case):
                 ("clerk-tokend@%i.socket", SOCKET),
                 (" --config /etc/clerk-tokend/%i.conf --socket /run/clerk-tokend/%i.sock", ""),
                 ("User=clerk-tokend-%i\n", ""),
-                ("encrypt --name=clerk_secret_key - ", "encrypt - "),
                 ("clerk_secret_key:clerk_secret_key.%i", "clerk_secret_key"),
                 ("clerk_secret_key.%i", "clerk_secret_key"),
             ],

@@ -339,66 +339,61 @@ static void test_several_keys(void **state)
 	access_free(r.access);
 }
 
+static const struct {
+	const char *rule, *message;
+} bad_rules[] = {
+	{ "allow user=x", "expected uid=, gid=, unit=, session=, template= or * alone, "
+			  "not: user=x" },
+	{ "allow hello", "expected uid=, gid=, unit=, session=, template= or * alone, "
+			 "not: hello" },
+	{ "allow uid:33",
+	  "expected uid=, gid=, unit=, session=, template= or * alone, not: uid:33" },
+	{ "allow * uid=1", "expected uid=, gid=, unit=, session=, template= or * alone, not: *" },
+	{ "allow =x", "expected uid=, gid=, unit=, session=, template= or * alone, not: =x" },
+	{ "allow sk_test_0123456789012345678901234567890123",
+	  "expected uid=, gid=, unit=, session=, template= or * alone, not" },
+	{ "allow uid", "a value is missing for: uid" },
+	{ "allow uid=", "a value is missing for: uid" },
+	{ "allow uid=1 unit=", "a value is missing for: unit" },
+	{ "allow uid=1,,2", "a value is missing for: uid" },
+	{ "allow session=a,", "a value is missing for: session" },
+	{ "allow uid=1 uid=2", "its values are to be listed once, separated by commas: uid" },
+	{ "allow uid=webb", "unknown user: webb" },
+	{ "allow gid=1,webb", "unknown group: webb" },
+	{ "allow uid=broken", "users and groups can't be looked up: broken" },
+	{ "allow uid=*", "unknown user: *" },
+	{ "allow uid=4294967295", "a number that is too large: 4294967295" },
+	{ "allow uid=99999999999999999999999", "a number that is too large: "
+					       "99999999999999999999999" },
+	{ "allow unit=web", "a unit's name ends with its type, such as .service: web" },
+	{ "allow unit=we b.service", "a unit's name ends with its type, such as .service: we" },
+	{ "allow unit=web[12].service",
+	  "no unit can have that name (* and ? are the wildcards): web[12].service" },
+	{ "allow unit=/system.slice/web.service",
+	  "no unit can have that name (* and ? are the wildcards): "
+	  "/system.slice/web.service" },
+	{ "allow session=sess.1",
+	  "no session can have that id (* and ? are the wildcards): sess.1" },
+	{ "allow template=a/b", "no template can have that name (* and ? are the wildcards): a/b" },
+	{ "allow template={a,b}",
+	  "no template can have that name (* and ? are the wildcards): {a" },
+	{ "admin uid=1 session=*", "who is an administrator doesn't depend on: session" },
+	{ "admin template=-", "who is an administrator doesn't depend on: template" },
+	{ "allow uid=\xc3\xa9", "expected printable ASCII, spaces between fields" },
+	{ "allow uid=1\tgid=2", "expected printable ASCII, spaces between fields" },
+};
+
 static void test_bad_rules(void **state)
 {
-	static const struct {
-		const char *rule, *message;
-	} cases[] = {
-		{ "allow user=x", "expected uid=, gid=, unit=, session=, template= or * alone, "
-				  "not: user=x" },
-		{ "allow hello", "expected uid=, gid=, unit=, session=, template= or * alone, "
-				 "not: hello" },
-		{ "allow uid:33",
-		  "expected uid=, gid=, unit=, session=, template= or * alone, not: uid:33" },
-		{ "allow * uid=1",
-		  "expected uid=, gid=, unit=, session=, template= or * alone, not: *" },
-		{ "allow =x",
-		  "expected uid=, gid=, unit=, session=, template= or * alone, not: =x" },
-		{ "allow sk_test_0123456789012345678901234567890123",
-		  "expected uid=, gid=, unit=, session=, template= or * alone, not" },
-		{ "allow uid", "a value is missing for: uid" },
-		{ "allow uid=", "a value is missing for: uid" },
-		{ "allow uid=1 unit=", "a value is missing for: unit" },
-		{ "allow uid=1,,2", "a value is missing for: uid" },
-		{ "allow session=a,", "a value is missing for: session" },
-		{ "allow uid=1 uid=2",
-		  "its values are to be listed once, separated by commas: uid" },
-		{ "allow uid=webb", "unknown user: webb" },
-		{ "allow gid=1,webb", "unknown group: webb" },
-		{ "allow uid=broken", "users and groups can't be looked up: broken" },
-		{ "allow uid=*", "unknown user: *" },
-		{ "allow uid=4294967295", "a number that is too large: 4294967295" },
-		{ "allow uid=99999999999999999999999", "a number that is too large: "
-						       "99999999999999999999999" },
-		{ "allow unit=web", "a unit's name ends with its type, such as .service: web" },
-		{ "allow unit=we b.service",
-		  "a unit's name ends with its type, such as .service: we" },
-		{ "allow unit=web[12].service",
-		  "no unit can have that name (* and ? are the wildcards): web[12].service" },
-		{ "allow unit=/system.slice/web.service",
-		  "no unit can have that name (* and ? are the wildcards): "
-		  "/system.slice/web.service" },
-		{ "allow session=sess.1",
-		  "no session can have that id (* and ? are the wildcards): sess.1" },
-		{ "allow template=a/b",
-		  "no template can have that name (* and ? are the wildcards): a/b" },
-		{ "allow template={a,b}",
-		  "no template can have that name (* and ? are the wildcards): {a" },
-		{ "admin uid=1 session=*", "who is an administrator doesn't depend on: session" },
-		{ "admin template=-", "who is an administrator doesn't depend on: template" },
-		{ "allow uid=\xc3\xa9", "expected printable ASCII, spaces between fields" },
-		{ "allow uid=1\tgid=2", "expected printable ASCII, spaces between fields" },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (size_t i = 0; i < sizeof(bad_rules) / sizeof(*bad_rules); i++) {
 		size_t held = mem_held();
 		char message[400] = "[access] ";
 		struct rules r;
 
-		assert_int_equal(parse(&r, LINES("deny uid=1", cases[i].rule)), CONFIG_INVALID);
-		strcat(message, cases[i].rule[1] == 'l' ? "allow: " : "admin: ");
-		assert_string_equal(r.error.text, strcat(message, cases[i].message));
+		assert_int_equal(parse(&r, LINES("deny uid=1", bad_rules[i].rule)), CONFIG_INVALID);
+		strcat(message, bad_rules[i].rule[1] == 'l' ? "allow: " : "admin: ");
+		assert_string_equal(r.error.text, strcat(message, bad_rules[i].message));
 		assert_string_equal(r.error.file, "a.conf");
 		assert_int_equal(r.error.line, 2);
 		assert_int_equal(mem_held(), held);

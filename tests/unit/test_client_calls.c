@@ -140,50 +140,6 @@ static void test_other_calls(void **state)
 	assert_int_equal(daemon_accepted(f->daemon), 1);
 }
 
-static void test_why(void **state)
-{
-	const uint32_t gids[129] = { 33, 4 };
-	struct fixture *f = *state;
-	struct clerktoken_who who = { .size = sizeof(who),
-				      .has_uid = true,
-				      .uid = 33,
-				      .gids = gids,
-				      .n_gids = 2,
-				      .unit = "web@1.service" };
-	bool allowed = false;
-	char *text;
-
-	assert_int_equal(
-	    clerktoken_why(f->client, "s", "t", NULL, ENOUGH_MS, &allowed, &text, &f->failure),
-	    CLERKTOKEN_OK);
-	assert_true(allowed);
-	assert_string_equal(text, "allowed because=no_rules admin=no");
-	clerktoken_string_free(text);
-	assert_true(daemon_heard(f->daemon, "#1 WHY s t"));
-	assert_int_equal(
-	    clerktoken_why(f->client, "s", NULL, &who, ENOUGH_MS, &allowed, &text, NULL),
-	    CLERKTOKEN_OK);
-	clerktoken_string_free(text);
-	assert_true(daemon_heard(f->daemon, "#2 WHY s - uid=33 gid=33,4 unit=web@1.service"));
-
-	who.n_gids = 129;
-	assert_int_equal(
-	    clerktoken_why(f->client, "s", NULL, &who, ENOUGH_MS, &allowed, &text, NULL),
-	    CLERKTOKEN_INVALID_ARGUMENT);
-	who = (struct clerktoken_who){ .size = sizeof(who) };
-	assert_int_equal(
-	    clerktoken_why(f->client, "s", NULL, &who, ENOUGH_MS, &allowed, &text, NULL),
-	    CLERKTOKEN_INVALID_ARGUMENT);
-	who.unit = "a b.service\n";
-	assert_int_equal(
-	    clerktoken_why(f->client, "s", NULL, &who, ENOUGH_MS, &allowed, &text, NULL),
-	    CLERKTOKEN_INVALID_ARGUMENT);
-	who.size = 1;
-	assert_int_equal(
-	    clerktoken_why(f->client, "s", NULL, &who, ENOUGH_MS, &allowed, &text, NULL),
-	    CLERKTOKEN_INVALID_ARGUMENT);
-}
-
 static void test_arguments(void **state)
 {
 	static const struct clerktoken_get_options bad[] = {
@@ -604,7 +560,6 @@ int main(void)
 		CALLS(test_token),
 		CALLS(test_request_line),
 		CALLS(test_other_calls),
-		CALLS(test_why),
 		CALLS(test_arguments),
 		CALLS(test_options_grow),
 		CALLS(test_daemon_errors),

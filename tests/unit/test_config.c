@@ -370,6 +370,26 @@ static void print(const struct config *c, struct buf *to)
 	assert_int_equal(buf_append(to, "", 1), 0);
 }
 
+static void test_budget(void **state)
+{
+	struct config c;
+	struct config_budget budget;
+
+	(void)state;
+	assert_int_equal(config_init_defaults(&c), 0);
+	budget = config_budget(&c, SPAN_LITERAL("sk_live_1"));
+	assert_int_equal(budget.count, 800);
+	assert_int_equal(budget.window_ms, 10000);
+	assert_int_equal(config_budget(&c, SPAN_LITERAL("sk_test_1")).count, 80);
+	c.rate_limit_count = 3;
+	c.rate_limit_window_ms = 60000;
+	c.budget_percent = 1;
+	budget = config_budget(&c, SPAN_LITERAL("sk_live_1"));
+	assert_int_equal(budget.count, 1);
+	assert_int_equal(budget.window_ms, 60000);
+	config_deinit(&c);
+}
+
 static void test_print(void **state)
 {
 	struct config c, again;
@@ -446,12 +466,13 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),    cmocka_unit_test(test_values),
-		cmocka_unit_test(test_rules),	    cmocka_unit_test(test_too_many_rules),
-		cmocka_unit_test(test_bad_lines),   cmocka_unit_test(test_long_line),
-		cmocka_unit_test(test_bad_values),  cmocka_unit_test(test_good_urls),
-		cmocka_unit_test(test_finish),	    cmocka_unit_test(test_print),
-		cmocka_unit_test(test_error_print), cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_values),
+		cmocka_unit_test(test_rules),	   cmocka_unit_test(test_too_many_rules),
+		cmocka_unit_test(test_bad_lines),  cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_bad_values), cmocka_unit_test(test_good_urls),
+		cmocka_unit_test(test_budget),	   cmocka_unit_test(test_finish),
+		cmocka_unit_test(test_print),	   cmocka_unit_test(test_error_print),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
