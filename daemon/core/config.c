@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "daemon/core/access.h"
 #include "daemon/core/configkey.h"
+#include "daemon/core/setting.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -21,7 +22,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define QUOTED_MAX 32	   /* characters of an unknown name that a message quotes */
 #define TOKENS_IN_CACHE 16 /* of the largest size must have room */
 #define LIVE_LIMIT 1000	   /* requests in LIMIT_WINDOW_MS that Clerk lets a secret key make */
 #define TEST_LIMIT 100
@@ -99,19 +99,9 @@ static int add_rule(struct parse *p, const struct config_key *key, const char *v
 	return 0;
 }
 
-/* An unknown name is quoted if it is short and looks like one of ours: no key or token does, which
- * might be in the wrong place. */
-static bool is_quotable(struct span name)
-{
-	for (size_t i = 0; i < name.len; i++)
-		if ((name.ptr[i] < 'a' || name.ptr[i] > 'z') && name.ptr[i] != '_')
-			return false;
-	return name.len <= QUOTED_MAX;
-}
-
 static int unknown(struct parse *p, const char *what, struct span name)
 {
-	if (!is_quotable(name))
+	if (!setting_is_quotable(name))
 		return invalid(p->error, p->file, p->line, "unknown %s", what);
 	return invalid(p->error, p->file, p->line, "unknown %s: %.*s", what, (int)name.len,
 		       name.ptr);
