@@ -252,7 +252,7 @@ static int adopt(struct app *app, struct mono now, struct config *config, struct
 	if (keyring_configure(&app->keys, key))
 		engine_key_changed(app->engine, now);
 	conns_set_audit(app->conns, config->audit);
-	conns_set_access(app->conns, now, config->access);
+	conns_set_access(app->conns, config->access);
 	config_deinit(&app->config);
 	app->config = *config;
 	*config = (struct config){ 0 };
@@ -401,11 +401,9 @@ static int build(struct app *app)
 				      on_answer, app, &app->upstream);
 	if (result == 0)
 		result = conns_new(loop_base(app->loop), app->engine, max_reply(&app->config),
-				   &conns, &app->conns);
+				   app->config.access, &conns, &app->conns);
 	if (result == 0)
 		conns_set_audit(app->conns, app->config.audit);
-	if (result == 0)
-		conns_set_access(app->conns, clock_boot(), app->config.access);
 	if (result == 0)
 		result =
 		    metrics_new(loop_base(app->loop), app->engine, &app->config, &app->metrics);

@@ -98,14 +98,19 @@ static void judge_again(struct conn *conn)
 		conn_push(conn, &push);
 }
 
-void conns_set_access(struct conns *c, struct mono now, const struct access *access)
+static void take_access(struct conns *c, const struct access *access)
 {
 	engine_set_access(c->engine, access);
 	c->names_groups = access && access->names_groups;
 	c->names_units = access && access->names_units;
+}
+
+void conns_set_access(struct conns *c, const struct access *access)
+{
+	take_access(c, access);
 	list_for_each (it, &c->all)
 		judge_again(container_of(it, struct conn, node));
-	engine_enforce(c->engine, now);
+	engine_enforce(c->engine, clock_boot());
 }
 
 void conns_effect(struct conns *c, const struct effect *effect)
@@ -181,7 +186,8 @@ void conns_set_audit(struct conns *c, bool audit)
 }
 
 int conns_new(struct event_base *base, struct engine *engine, size_t max_reply,
-	      const struct conns_callbacks *callbacks, struct conns **ret)
+	      const struct access *access, const struct conns_callbacks *callbacks,
+	      struct conns **ret)
 {
 	struct conns *c = mem_zalloc(sizeof(*c));
 
@@ -191,6 +197,7 @@ int conns_new(struct event_base *base, struct engine *engine, size_t max_reply,
 	c->engine = engine;
 	c->callbacks = *callbacks;
 	conns_set_max_reply(c, max_reply);
+	take_access(c, access);
 	c->out = BUF_INIT(CONN_OUT_MAX + CONN_OUT_SLACK);
 	c->stats = BUF_INIT(STATS_MAX);
 	list_init(&c->all);

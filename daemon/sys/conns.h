@@ -24,9 +24,11 @@ struct conns_callbacks {
 	void *arg;
 };
 
-/* `max_reply`: bytes of the longest reply line. 0 or -ENOMEM. */
+/* `max_reply`: bytes of the longest reply line. `access`: as for conns_set_access(). 0 or -ENOMEM.
+ */
 int conns_new(struct event_base *base, struct engine *engine, size_t max_reply,
-	      const struct conns_callbacks *callbacks, struct conns **ret);
+	      const struct access *access, const struct conns_callbacks *callbacks,
+	      struct conns **ret);
 
 /* Closes all. */
 void conns_free(struct conns *c);
@@ -38,9 +40,9 @@ void conns_set_max_reply(struct conns *c, size_t max_reply);
  * conns_set_access() afterwards: it finds out who has connected. */
 void conns_set_audit(struct conns *c, bool audit);
 
-/* The rules of access, which stay the caller's (NULL: none), at the start and after a reload. Who
- * has connected already is judged by the new ones: call conns_settle(). */
-void conns_set_access(struct conns *c, struct mono now, const struct access *access);
+/* Other rules of access, which stay the caller's (NULL: none). Who has connected already is judged
+ * by them: call conns_settle(). */
+void conns_set_access(struct conns *c, const struct access *access);
 
 /* Takes over an accepted socket; where it can't be served, says so on it and closes it. */
 void conns_accept(struct conns *c, int fd);

@@ -82,6 +82,10 @@ class Box:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if done.returncode:
             raise AssertionError(f"make install: {done.stdout}")
+        self.add_programs(layer)
+
+    def add_programs(self, layer):
+        """What only the tests need."""
         for program in (harness.BUILD / "tests/systemd").glob("*"):
             if os.access(program, os.X_OK):
                 shutil.copy(program, layer / "usr/bin")
@@ -212,14 +216,36 @@ class Box:
 the_box = None  # of the file whose tests run
 
 
-def for_module():
-    """A file's setUpModule and tearDownModule."""
+class Load:
+    """clerk-token-load in the box, once each of its clients has had an answer."""
+
+    def __init__(self, test, clients, pause_ms, sessions=20):
+        self.process = test.box.start("clerk-token-load", clients, pause_ms, sessions,
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        test.addCleanup(self.close)
+        test.assertEqual(self.process.stdout.readline(), "ready\n")
+
+    def finish(self):
+        """What came of it."""
+        self.process.stdin.close()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def for_module(make=Box, tools=()):
+    """A file's setUpModule and tearDownModule; what it needs beside a box are those tools."""
     def set_up():
         global the_box
-        reason = why_not()
+        missing = [tool for tool in tools if not shutil.which(tool)]
+        reason = why_not() or (f"needs {', '.join(missing)}" if missing else None)
         if reason:
             raise unittest.SkipTest(reason)
-        the_box = Box()
+        the_box = make()
 
     def tear_down():
         the_box.close()

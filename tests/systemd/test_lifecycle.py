@@ -15,27 +15,6 @@ CONFIG = "/etc/clerk-tokend/clerk-tokend.conf"
 EX_CONFIG = "78"
 
 
-class Load:
-    """clerk-token-load in the box, once each of its clients has had an answer."""
-
-    def __init__(self, test, clients, pause_ms, sessions=20):
-        self.process = test.box.start("clerk-token-load", clients, pause_ms, sessions,
-                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        test.addCleanup(self.close)
-        test.assertEqual(self.process.stdout.readline(), "ready\n")
-
-    def finish(self):
-        """What came of it."""
-        self.process.stdin.close()
-        return json.loads(self.process.stdout.readline())
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
-
-
 class Case(box.Case):
     def setUp(self):
         self.box.give_key()
@@ -159,7 +138,7 @@ class ComesBack(Case):
         """Under load and idle: not ended within several times its term."""
         self.drop_in("WatchdogSec=1s")
         pid = self.start()
-        load = Load(self, 50, 1)
+        load = box.Load(self, 50, 1)
         harness.wait_for(lambda: self.runs_for_s() > 2.5, what="some seconds under load")
         self.assertEqual(load.finish()["errors"], 0)
         harness.wait_for(lambda: self.runs_for_s() > 5, what="some seconds idle")
@@ -171,7 +150,7 @@ class ComesBack(Case):
 
     def test_after_it_was_killed_under_a_thousand(self):
         pid = self.start()
-        load = Load(self, 1000, 100)
+        load = box.Load(self, 1000, 100)
         self.box.run("kill", "-KILL", pid)
         self.wait_for_another(pid)
         harness.wait_for(lambda: self.stats()["clients"] > 1000,
@@ -195,7 +174,7 @@ class ComesBack(Case):
 
     def test_restarted_under_two_hundred(self):
         self.start()
-        self.restart_under(Load(self, 200, 5))
+        self.restart_under(box.Load(self, 200, 5))
 
     def test_restarted_under_two_hundred_that_wait_for_clerk(self):
         """Each call is for another session, so that there is always much under way and in queues."""
@@ -203,7 +182,7 @@ class ComesBack(Case):
         self.box.bapi("POST", "config", latency_ms=100, rate_limit="off")
         self.addCleanup(self.box.bapi, "POST", "reset")
         self.start()
-        self.restart_under(Load(self, 200, 5, 1000000))
+        self.restart_under(box.Load(self, 200, 5, 1000000))
 
 
 if __name__ == "__main__":
