@@ -549,7 +549,7 @@ class Reply:
             self.text = " ".join(words[2:])
         self.words = [w for w in words if "=" not in w]
         self.fields = dict(w.split("=", 1) for w in words if "=" in w)
-        if self.kind == "OK" and self.words and self.words[0].count(".") == 2:
+        if self.kind == "OK" and self.words and "id" in self.fields:
             self.jwt = self.words[0]
         elif self.kind == "*" and self.words[0] == "TOKEN":
             self.jwt = self.words[3]
