@@ -11,6 +11,7 @@ LIBDIR      ?= $(PREFIX)/lib
 INCLUDEDIR  ?= $(PREFIX)/include
 MANDIR      ?= $(PREFIX)/share/man
 UNITDIR     ?= $(PREFIX)/lib/systemd/system
+CATALOGDIR  ?= $(PREFIX)/lib/systemd/catalog
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 BUILD       ?= build
@@ -20,7 +21,7 @@ CC          ?= cc
 DEPS_BUILD := gcc pkg-config libcurl4-openssl-dev libcjson-dev libevent-dev libsystemd-dev \
               libsodium-dev libinih-dev libssl-dev
 DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev python3 curl openssl netcat-openbsd nghttp2-proxy \
-              systemd clang clang-format valgrind mandoc debhelper lintian git
+              systemd clang clang-format valgrind gdb mandoc debhelper lintian git
 # What shows that Prometheus understands the metrics and the alerts; those tests are skipped without.
 DEPS_OPS := prometheus python3-prometheus-client
 DEPS_BENCH := $(DEPS_CHECK) memcached strace gnuplot-nox
@@ -57,8 +58,10 @@ LIBS_TEST    = $(shell pkg-config --libs cmocka) $(LIBS_DAEMON) -pthread -lm
 BASE   := $(wildcard base/*.c)
 PROTO  := $(wildcard proto/*.c)
 CORE   := $(wildcard daemon/core/*.c)
-SYS    := $(wildcard daemon/sys/*.c)
-DAEMON := daemon/app.c daemon/main.c
+# What changes the whole process is linked into the daemon alone.
+WIPE   := daemon/sys/wipe.c
+SYS    := $(filter-out $(WIPE),$(wildcard daemon/sys/*.c))
+DAEMON := daemon/app.c daemon/main.c $(WIPE)
 CLI    := client/cli.c $(wildcard client/cli_*.c)
 CLIENT := $(filter-out $(CLI),$(wildcard client/*.c))
 CLIENT_BASE := base/mem.c base/span.c base/buf.c $(PROTO)
@@ -239,7 +242,7 @@ $(BUILD)/scale/%.md: $(BUILD)/bench/scale/scale
 
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
-		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) \
+		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(CATALOGDIR) $(DESTDIR)$(SYSUSERSDIR) \
 		$(DESTDIR)$(TMPFILESDIR) $(addprefix $(DESTDIR)$(MANDIR)/man,1 3 5 7 8)
 	install -m 755 $(BUILD)/clerk-tokend $(DESTDIR)$(SBINDIR)/
 	install -m 755 $(BUILD)/clerk-token $(BUILD)/clerk-bapi-sandbox $(DESTDIR)$(BINDIR)/
@@ -253,6 +256,7 @@ install: all
 	for unit in $(UNITS); do \
 		sed -e 's|@SBINDIR@|$(SBINDIR)|' $$unit > $(DESTDIR)$(UNITDIR)/$${unit##*/} && \
 		chmod 644 $(DESTDIR)$(UNITDIR)/$${unit##*/} || exit 1; done
+	install -m 644 systemd/clerk-tokend.catalog $(DESTDIR)$(CATALOGDIR)/
 	install -m 644 systemd/clerk-tokend.sysusers $(DESTDIR)$(SYSUSERSDIR)/clerk-tokend.conf
 	install -m 644 systemd/clerk-tokend.tmpfiles $(DESTDIR)$(TMPFILESDIR)/clerk-tokend.conf
 	for page in $(MAN); do \
@@ -265,6 +269,7 @@ uninstall:
 		$(DESTDIR)$(INCLUDEDIR)/clerktoken.h $(DESTDIR)$(LIBDIR)/pkgconfig/clerktoken.pc \
 		$(patsubst systemd/%,$(DESTDIR)$(UNITDIR)/%,$(UNITS)) \
 		$(DESTDIR)$(SYSUSERSDIR)/clerk-tokend.conf $(DESTDIR)$(TMPFILESDIR)/clerk-tokend.conf \
+		$(DESTDIR)$(CATALOGDIR)/clerk-tokend.catalog \
 		$(foreach page,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 
 dist:
@@ -277,7 +282,7 @@ deb:
 	@tests/deps $(DEPS_BUILD) debhelper lintian
 	rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb/clerk-tokend dist
 	git archive HEAD | tar -x -C $(BUILD)/deb/clerk-tokend
-	cd $(BUILD)/deb/clerk-tokend && dpkg-buildpackage -b -us -uc
+	cd $(BUILD)/deb/clerk-tokend && env -u BUILD -u MAKEFLAGS dpkg-buildpackage -b -us -uc
 	mv $(BUILD)/deb/*.deb $(BUILD)/deb/*.changes $(BUILD)/deb/*.buildinfo dist/
 	lintian --allow-root --fail-on error,warning dist/clerk-tokend_$(VERSION)_*.changes
 

@@ -39,3 +39,12 @@ bool secret_equal(const struct secret *s, struct span value)
 {
 	return s->ptr && s->len == value.len && sodium_memcmp(s->ptr, value.ptr, value.len) == 0;
 }
+
+void secret_id(const struct secret *s, char ret[SECRET_ID_SIZE])
+{
+	unsigned char hash[crypto_generichash_BYTES];
+
+	(void)crypto_generichash(hash, sizeof(hash), (const unsigned char *)s->ptr, s->len, NULL,
+				 0); /* fails for bad sizes */
+	(void)sodium_bin2hex(ret, SECRET_ID_SIZE, hash, SECRET_ID_SIZE / 2);
+}

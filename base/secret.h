@@ -23,4 +23,8 @@ struct secret secret_take(struct secret *from);
 /* Takes as long whatever the bytes are; only the length shows. */
 bool secret_equal(const struct secret *s, struct span value);
 
+/* A short name for it, safe to log: the front of its BLAKE2b hash in hex. */
+#define SECRET_ID_SIZE 17 /* the NUL included */
+void secret_id(const struct secret *s, char ret[SECRET_ID_SIZE]);
+
 #define cleanup_secret __attribute__((cleanup(secret_deinit)))

@@ -173,6 +173,13 @@ static void *next_free(struct slab_run *run, void *block)
 	return next;
 }
 
+/* Gives pages back, those of a process that locks its memory (Linux 5.18) too. */
+static void release(void *at, size_t size)
+{
+	if (madvise(at, size, MADV_DONTNEED_LOCKED) < 0)
+		(void)madvise(at, size, MADV_DONTNEED); /* it can't fail: they are ours */
+}
+
 /* Spare, or if there are enough of these, gone. The kernel may refuse to cut a mapping in two. Of
  * a spare one, only the page of the header stays resident. */
 static void retire_run(struct slab *s, struct slab_run *run)
@@ -188,8 +195,8 @@ static void retire_run(struct slab *s, struct slab_run *run)
 		s->resident -= resident;
 		return;
 	}
-	if (resident > page) /* it can't fail: the range is ours, and not locked */
-		(void)madvise((char *)run + page, RUN_SIZE - page, MADV_DONTNEED);
+	if (resident > page)
+		release((char *)run + page, RUN_SIZE - page);
 	s->resident -= resident - page;
 	link_put(&s->spare, &run->open);
 	s->spare_count++;

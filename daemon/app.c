@@ -13,14 +13,14 @@
 #include "daemon/sys/activation.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/conn.h"
-#include "daemon/sys/files.h"
 #include "daemon/sys/harden.h"
 #include "daemon/sys/listener.h"
 #include "daemon/sys/log.h"
 #include "daemon/sys/loop.h"
 #include "daemon/sys/metrics.h"
-#include "daemon/sys/names.h"
 #include "daemon/sys/notify.h"
+#include "daemon/sys/report.h"
+#include "daemon/sys/settings.h"
 #include "daemon/sys/upstream.h"
 #include "daemon/sys/warm.h"
 
@@ -35,8 +35,6 @@
 #define CLERK_TOKEND_VERSION "0.0.0-dev"
 #endif
 
-#define SYSTEM_SOCKET "/run/clerk-tokend/clerk-tokend.sock"
-#define USER_SOCKET_SUFFIX "/clerk-tokend/clerk-tokend.sock"
 #define STOP_GRACE_MS 3000
 #define TEARDOWN_MS 5000 /* at most, for wiping what a large cache holds */
 #define FILES_BESIDE_CLIENTS 128
@@ -47,7 +45,7 @@
 struct app {
 	const struct app_options *options;
 	struct config config;
-	struct secret key;
+	struct keyring keys;
 	struct loop *loop;
 	struct engine *engine;
 	struct upstream *upstream;
@@ -59,98 +57,6 @@ struct app {
 	struct mono stop_at; /* MONO_NEVER: not stopping */
 	char greeting[GREETING_MAX];
 };
-
-static void print_config_error(const struct config_error *error)
-{
-	struct buf text = BUF_INIT(CONFIG_PRINT_MAX);
-
-	if (config_error_print(error, &text) == 0)
-		log_error("%.*s", (int)buf_len(&text), text.ptr + text.start);
-	buf_deinit(&text);
-}
-
-static int default_socket(char to[], size_t size)
-{
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	int len;
-
-	if (geteuid() == 0 || !runtime || !*runtime)
-		len = snprintf(to, size, "%s", SYSTEM_SOCKET);
-	else
-		len = snprintf(to, size, "%s%s", runtime, USER_SOCKET_SUFFIX);
-	return len < 0 || (size_t)len >= size ? -ENAMETOOLONG : 0;
-}
-
-/* What is believed to be in force and isn't would be worse than an error. */
-static int refuse_unsupported(const struct config *c, struct config_error *error)
-{
-	const char *what = c->http ? "[listen] http" : c->audit ? "[log] audit" : NULL;
-
-	if (!what)
-		return 0;
-	*error = (struct config_error){ .file = "configuration" };
-	(void)snprintf(error->text, sizeof(error->text), "%s: this version has none", what);
-	return CONFIG_INVALID;
-}
-
-static int override(const struct app_options *options, struct config *config,
-		    struct config_error *error)
-{
-	const char *api_url = getenv("CLERK_API_URL");
-	char path[256];
-	int result = 0;
-
-	if (api_url && *api_url)
-		result = config_override_api_url(config, api_url, "$CLERK_API_URL", error);
-	if (result == 0 && options->socket)
-		result = config_override_socket(config, options->socket, "--socket", error);
-	if (result == 0 && !config->socket && default_socket(path, sizeof(path)) < 0) {
-		*error =
-		    (struct config_error){ .file = "$XDG_RUNTIME_DIR", .text = "it is too long" };
-		result = CONFIG_INVALID;
-	}
-	if (result == 0 && !config->socket)
-		result = config_override_socket(config, path, "$XDG_RUNTIME_DIR", error);
-	if (result == 0)
-		result = config_understand(config, &names_of_host, error);
-	if (result == 0)
-		result = config_finish(config, error);
-	return result == 0 ? refuse_unsupported(config, error) : result;
-}
-
-/* 0, or negative after having said why. */
-static int load_config(const struct app_options *options, struct config *ret)
-{
-	struct config_error error = { .text = "out of memory" };
-	struct config config;
-	int result = config_init_defaults(&config);
-
-	if (result == 0)
-		result =
-		    files_load_config(options->config_path, options->config_path, &config, &error);
-	if (result == 0)
-		result = override(options, &config, &error);
-	if (result) {
-		print_config_error(&error);
-		config_deinit(&config);
-		return result < 0 ? result : -EINVAL;
-	}
-	*ret = config;
-	return 0;
-}
-
-/* 0, 1 where there is no source any more (at a reload), or negative after having said why. */
-static int load_key(const struct config *config, struct secret *ret)
-{
-	char text[FILES_ERROR_SIZE] = "out of memory";
-	int result = files_load_key(config, ret, text);
-
-	if (result == FILES_KEY_NONE && ret->len)
-		return 1;
-	if (result)
-		log_error("secret key: %s", text);
-	return result ? -EINVAL : 0;
-}
 
 static struct engine_config engine_config(const struct app *app, const struct config *c,
 					  const struct secret *key)
@@ -170,6 +76,8 @@ static struct engine_config engine_config(const struct app *app, const struct co
 		.request_timeout_ms = c->request_timeout_ms,
 		.max_connections = c->max_connections,
 		.own_uid = geteuid(),
+		.audit = c->audit,
+		.keys = &app->keys,
 		.greeting = app->greeting,
 		.about = about_of(c, span_of(key->ptr, key->len), CLERK_TOKEND_VERSION),
 	};
@@ -225,6 +133,7 @@ static void settled(void *arg)
 	struct mono at =
 	    mono_min(engine_next_deadline(app->engine), conns_next_deadline(app->conns));
 
+	at = mono_min(at, log_next_deadline());
 	at = mono_min(at, app->notify.next);
 	if (app->stop_at.ms != MONO_NEVER.ms) {
 		if (conns_count(app->conns) == 0)
@@ -234,41 +143,12 @@ static void settled(void *arg)
 	loop_arm(app->loop, at);
 }
 
-static void log_outcome(const struct outcome *o)
-{
-	int level = o->kind == OUTCOME_KEY_REFUSED ? LOG_ERR : LOG_WARNING;
-
-	if (o->kind == OUTCOME_TOKEN || o->kind == OUTCOME_DEFINITE)
-		level = LOG_DEBUG;
-	log_write(level, "fetch result=%s status=%d trace=%s detail=\"%s\"", code_name(o->code),
-		  o->status, o->trace_id[0] ? o->trace_id : "-", o->detail ? o->detail : "");
-}
-
 static void note_clock(struct app *app, const struct outcome *o)
 {
 	struct skew skew;
 
-	if (!engine_note_clock(app->engine, clock_wall(), o, &skew))
-		return;
-	if (skew.is_wide)
-		log_warning("this host's clock and Clerk's differ skew=%llds, ignoring",
-			    (long long)skew.s);
-	else
-		log_info("this host's clock and Clerk's agree again");
-}
-
-static void on_answer(void *arg, void *flight, const struct answer *answer)
-{
-	struct app *app = arg;
-	struct mono now = clock_boot();
-	struct outcome outcome;
-
-	answer_judge(answer, app->config.max_token_size, &outcome);
-	log_outcome(&outcome);
-	note_clock(app, &outcome);
-	engine_fetched(app->engine, now, flight, &outcome);
-	conns_settle(app->conns, now);
-	outcome_deinit(&outcome);
+	if (engine_note_clock(app->engine, clock_wall(), o, &skew))
+		report_clock(&skew);
 }
 
 static void on_accept(void *arg, int fd)
@@ -301,6 +181,7 @@ static void on_timer(void *arg)
 		notify_beat(&app->notify, now);
 	engine_tick(app->engine, now);
 	conns_tick(app->conns, now);
+	log_tick(now);
 	conns_settle(app->conns, now);
 }
 
@@ -312,8 +193,9 @@ static void stop(struct app *app)
 		loop_stop(app->loop); /* told twice */
 		return;
 	}
-	log_info("stopping clients=%zu waiting=%zu", conns_count(app->conns),
-		 engine_pending(app->engine));
+	log_event(LOG_INFO, MESSAGE_STOPPING, "stopping",
+		  log_number("clients", (int64_t)conns_count(app->conns)),
+		  log_number("waiting", (int64_t)engine_pending(app->engine)));
 	notify_stopping(STOP_GRACE_MS + TEARDOWN_MS);
 	app->stop_at = mono_add_ms(now, STOP_GRACE_MS);
 	listener_free(app->listener);
@@ -349,23 +231,30 @@ static int log_level(const struct config *c)
 	return levels[c->log_level];
 }
 
-/* Takes on a configuration and a key that have passed; both are moved in. Where memory runs out
- * nothing is changed but what is harmless. */
-static int adopt(struct app *app, struct config *config, struct secret *key)
+/* Where memory runs out nothing is changed but what is harmless. */
+static int use(struct app *app, const struct config *config, const struct secret *key)
 {
 	const struct upstream_config upstream = upstream_config(config);
 	struct engine_config engine = engine_config(app, config, key);
 	int result = engine_configure(app->engine, &engine);
 
-	if (result == 0)
-		result = upstream_configure(app->upstream, &upstream, key);
+	return result < 0 ? result : upstream_configure(app->upstream, &upstream, key);
+}
+
+/* Takes on a configuration and a key that have passed; both are moved in. */
+static int adopt(struct app *app, struct mono now, struct config *config, struct secret *key)
+{
+	int result = use(app, config, key);
+
 	if (result < 0)
 		return result;
+	harden_key(key->ptr, key->len);
+	if (keyring_configure(&app->keys, key))
+		engine_key_changed(app->engine, now);
+	conns_set_audit(app->conns, config->audit);
 	conns_set_access(app->conns, config->access);
 	config_deinit(&app->config);
-	secret_deinit(&app->key);
 	app->config = *config;
-	app->key = secret_take(key);
 	*config = (struct config){ 0 };
 	set_greeting(app, &app->config);
 	conns_set_max_reply(app->conns, max_reply(&app->config));
@@ -373,11 +262,43 @@ static int adopt(struct app *app, struct config *config, struct secret *key)
 	return 0;
 }
 
+/* A key that Clerk refuses after a reload gives way to the one from before, and who waits is asked
+ * for again with that. Without memory for it the next refusal says the same. */
+static void note_key(struct app *app, struct mono now, const struct answer *answer,
+		     const struct outcome *o)
+{
+	enum key_verdict verdict = keyring_judge(&app->keys, answer->key_id, o->kind);
+	bool swaps = key_verdict_swaps(verdict);
+
+	if (swaps && use(app, &app->config, &app->keys.other) < 0)
+		return;
+	keyring_follow(&app->keys, verdict);
+	report_key(verdict, &app->keys);
+	if (swaps)
+		engine_key_changed(app->engine, now);
+}
+
+static void on_answer(void *arg, void *flight, const struct answer *answer)
+{
+	struct app *app = arg;
+	struct mono now = clock_boot();
+	struct outcome outcome;
+
+	answer_judge(answer, app->config.max_token_size, &outcome);
+	report_fetch(answer, &outcome);
+	note_clock(app, &outcome);
+	note_key(app, now, answer, &outcome);
+	engine_fetched(app->engine, now, flight, &outcome);
+	conns_settle(app->conns, now);
+	outcome_deinit(&outcome);
+}
+
 static int reload_key(const struct app *app, const struct config *config, struct secret *ret)
 {
-	int result = secret_set(ret, span_of(app->key.ptr, app->key.len));
+	const struct secret *last = keyring_configured(&app->keys);
+	int result = secret_set(ret, span_of(last->ptr, last->len));
 
-	return result < 0 ? result : load_key(config, ret);
+	return result < 0 ? result : settings_load_key(config, ret);
 }
 
 static void warn_of_restart(const struct app *app, const struct config *config)
@@ -395,24 +316,22 @@ static void reload(struct app *app)
 	struct mono now = clock_boot();
 	struct config config = { 0 };
 	struct secret key = SECRET_NONE;
-	bool other_key;
 	int result;
 
 	notify_reloading();
-	result = load_config(app->options, &config);
+	result = settings_load(app->options->config_path, app->options->socket, &config);
 	if (result == 0)
 		result = reload_key(app, &config, &key);
 	if (result >= 0) {
 		warn_of_restart(app, &config);
-		other_key = !secret_equal(&key, span_of(app->key.ptr, app->key.len));
-		result = adopt(app, &config, &key);
-		if (result == 0 && other_key)
-			engine_key_changed(app->engine, now);
+		result = adopt(app, now, &config, &key);
 	}
 	if (result < 0)
-		log_error("reload failed, the configuration from before stays");
+		log_event(LOG_ERR, MESSAGE_RELOAD_FAILED,
+			  "reload failed, the configuration from before stays");
 	else
-		log_info("reloaded");
+		log_event(LOG_INFO, MESSAGE_RELOADED, "reloaded",
+			  log_text("key_id", app->keys.current_id));
 	config_deinit(&config);
 	secret_deinit(&key);
 	conns_settle(app->conns, now);
@@ -448,8 +367,8 @@ static int listen_to_clients(struct app *app)
 /* With what the last process knew, if it can be used. */
 static int build_engine(struct app *app)
 {
-	struct engine_config config = engine_config(app, &app->config, &app->key);
-	const struct warm_owner owner = { &app->key, app->config.api_url };
+	struct engine_config config = engine_config(app, &app->config, &app->keys.current);
+	const struct warm_owner owner = { &app->keys.current, app->config.api_url };
 	struct hash_key hash_key;
 	uint64_t seed;
 	int result;
@@ -478,11 +397,13 @@ static int build(struct app *app)
 	if (result == 0)
 		result = build_engine(app);
 	if (result == 0)
-		result = upstream_new(loop_base(app->loop), &upstream, &app->key, on_answer, app,
-				      &app->upstream);
+		result = upstream_new(loop_base(app->loop), &upstream, &app->keys.current,
+				      on_answer, app, &app->upstream);
 	if (result == 0)
 		result = conns_new(loop_base(app->loop), app->engine, max_reply(&app->config),
 				   app->config.access, &conns, &app->conns);
+	if (result == 0)
+		conns_set_audit(app->conns, app->config.audit);
 	if (result == 0)
 		result =
 		    metrics_new(loop_base(app->loop), app->engine, &app->config, &app->metrics);
@@ -497,7 +418,7 @@ static void teardown(struct app *app)
 	upstream_free(app->upstream);
 	engine_free(app->engine);
 	loop_free(app->loop);
-	secret_deinit(&app->key);
+	keyring_deinit(&app->keys);
 	config_deinit(&app->config);
 }
 
@@ -522,7 +443,9 @@ static int serve(struct app *app)
 	loop_arm(app->loop, app->notify.next);
 	result = loop_run(app->loop);
 	/* The key may be another one by now. */
-	warm_keep(app->engine, &(struct warm_owner){ &app->key, app->config.api_url });
+	/* For the key that the next process will have. */
+	warm_keep(app->engine,
+		  &(struct warm_owner){ keyring_configured(&app->keys), app->config.api_url });
 	return result;
 }
 
@@ -537,28 +460,36 @@ static enum app_result run(struct app *app)
 			    files, app->config.max_clients);
 	result = build(app);
 	if (result == 0) {
-		log_info("started version=%s socket=%s api_url=%s", CLERK_TOKEND_VERSION,
-			 app->config.socket, app->config.api_url);
+		log_event(LOG_INFO, MESSAGE_STARTED, "started",
+			  log_text("version", CLERK_TOKEND_VERSION),
+			  log_text("socket", app->config.socket),
+			  log_text("api_url", app->config.api_url),
+			  log_text("key_id", app->keys.current_id));
 		result = serve(app);
 	}
 	teardown(app);
-	log_info("stopped");
+	log_tick(MONO_NEVER);
+	log_event(LOG_INFO, MESSAGE_STOPPED, "stopped");
 	return result < 0 ? APP_FAILED : APP_OK;
 }
 
 enum app_result app_run(const struct app_options *options)
 {
 	struct app app = { .options = options, .stop_at = MONO_NEVER };
+	struct secret key = SECRET_NONE;
 	enum app_result result;
 
 	harden_process();
-	if (load_config(options, &app.config) < 0)
+	if (settings_load(options->config_path, options->socket, &app.config) < 0)
 		return APP_BAD_CONFIG;
 	log_set_level(log_level(&app.config));
-	if (load_key(&app.config, &app.key) != 0) {
+	if (settings_load_key(&app.config, &key) != 0) {
 		config_deinit(&app.config);
 		return APP_BAD_CONFIG;
 	}
+	harden_memory();
+	harden_key(key.ptr, key.len);
+	(void)keyring_configure(&app.keys, &key);
 	if (global_init() < 0) {
 		log_error("the libraries can't be used");
 		return APP_FAILED;
@@ -572,11 +503,11 @@ enum app_result app_check(const struct app_options *options)
 {
 	struct config config;
 	struct secret key = SECRET_NONE;
-	int result = load_config(options, &config);
+	int result = settings_load(options->config_path, options->socket, &config);
 
 	if (result < 0)
 		return APP_BAD_CONFIG;
-	result = load_key(&config, &key);
+	result = settings_load_key(&config, &key);
 	secret_deinit(&key);
 	config_deinit(&config);
 	return result ? APP_BAD_CONFIG : APP_OK;
@@ -586,7 +517,7 @@ enum app_result app_print_config(const struct app_options *options)
 {
 	struct buf text = BUF_INIT(CONFIG_PRINT_MAX);
 	struct config config;
-	int result = load_config(options, &config);
+	int result = settings_load(options->config_path, options->socket, &config);
 
 	if (result < 0)
 		return APP_BAD_CONFIG;

@@ -33,12 +33,14 @@ enum transport {
 	TRANSPORT_NO_MEMORY,
 };
 
-/* All spans are borrowed; an absent one is SPAN_NONE. Without TRANSPORT_OK the rest means nothing.
- */
+/* All is borrowed; an absent span is SPAN_NONE. Without TRANSPORT_OK only the key, the time and the
+ * detail mean something. */
 struct answer {
 	enum transport transport;
 	int status;
-	bool is_exclusive; /* the connection takes one request at a time: HTTP/1.1 */
+	bool is_exclusive;  /* the connection takes one request at a time: HTTP/1.1 */
+	const char *key_id; /* of the key that the request was made with */
+	int64_t took_ms;
 	struct span content_type, date, retry_after, trace_id, body;
 	const char *detail; /* of a transport that failed: a static text for the log, or NULL */
 };

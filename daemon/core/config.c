@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "daemon/core/access.h"
 #include "daemon/core/configkey.h"
-#include "proto/wire.h"
+#include "daemon/core/setting.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -22,7 +22,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define QUOTED_MAX 32	   /* characters of an unknown name that a message quotes */
 #define TOKENS_IN_CACHE 16 /* of the largest size must have room */
 #define LIVE_LIMIT 1000	   /* requests in LIMIT_WINDOW_MS that Clerk lets a secret key make */
 #define TEST_LIMIT 100
@@ -100,10 +99,9 @@ static int add_rule(struct parse *p, const struct config_key *key, const char *v
 	return 0;
 }
 
-/* An unknown name is quoted if it is short and printable. */
 static int unknown(struct parse *p, const char *what, struct span name)
 {
-	if (name.len > QUOTED_MAX || !wire_is_all(name, CLASS_PRINT))
+	if (!setting_is_quotable(name))
 		return invalid(p->error, p->file, p->line, "unknown %s", what);
 	return invalid(p->error, p->file, p->line, "unknown %s: %.*s", what, (int)name.len,
 		       name.ptr);

@@ -74,7 +74,7 @@ const struct config_key config_keys[] = {
 	  .accepts = "off, a loopback ADDRESS:PORT in numbers, or unix:PATH" },
 
 	{ "log", "level", CONFIG_TYPE_LEVEL, FIELD(log_level), "info",
-	  .accepts = "err, warning, info or debug" },
+	  .accepts = "error, warning, info or debug" },
 	{ "log", "audit", CONFIG_TYPE_SWITCH, FIELD(audit), "off", .accepts = "on or off" },
 
 	{ "access", "allow", CONFIG_TYPE_RULE, .min = CONFIG_RULE_ALLOW, .accepts = "a rule" },
@@ -84,7 +84,7 @@ const struct config_key config_keys[] = {
 
 _Static_assert(sizeof(config_keys) / sizeof(*config_keys) == CONFIG_KEY_COUNT, "see configkey.h");
 
-static const char *const levels[] = { "err", "warning", "info", "debug" };
+static const char *const levels[] = { "error", "warning", "info", "debug" };
 
 const struct config_key *config_key_find(const char *section, const char *name)
 {

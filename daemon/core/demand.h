@@ -61,6 +61,7 @@ struct waiter {
 	int64_t min_ttl_ms;
 	struct mono send_by; /* its fetch, to be answered in time */
 	struct mono since;
+	struct key key; /* with the reply: borrowed from the entry */
 	struct reply reply;
 };
 

@@ -29,6 +29,7 @@ int engine_configure(struct engine *e, const struct engine_config *config)
 	if (result < 0)
 		return result;
 	e->config = *config;
+	e->lookup_min_ttl_ms = config->audit ? INT64_MAX : config->freshness.min_ttl_ms;
 	e->quota.max[QUOTA_CONNECTIONS] = config->max_clients;
 	e->quota.max[QUOTA_WAITERS] = MAX_WAITERS;
 	e->quota.max[QUOTA_WATCHES] = MAX_WATCHES;
@@ -193,7 +194,7 @@ bool engine_lookup(struct engine *e, struct mono now, struct span args, uint64_t
 	if (!entry || !entry->token_len || entry->flags & ENTRY_FAILING)
 		return false;
 	ttl_ms = mono_diff_ms(entry->expires_at, now);
-	if (ttl_ms <= entry->lead_ms || ttl_ms < e->config.freshness.min_ttl_ms)
+	if (ttl_ms <= entry->lead_ms || ttl_ms < e->lookup_min_ttl_ms)
 		return false;
 	touch(e, entry, now);
 	e->stats.gets++;
@@ -475,6 +476,7 @@ static void pop_reply(struct engine *e, struct waiter *w, struct effect *ret)
 {
 	ret->type = EFFECT_REPLY;
 	ret->cookie = w->cookie;
+	ret->key = w->key;
 	ret->reply = w->reply;
 	if (w->reply.type == REPLY_ERROR)
 		e->stats.errors[w->reply.code]++;
@@ -529,7 +531,8 @@ void engine_key_changed(struct engine *e, struct mono now)
 	breaker_reset(&e->breaker);
 	e->probe = NULL;
 	e->unusable = 0;
-	e->key_since = now;
+	e->key_since =
+	    mono_add_ms(now, 1); /* what was sent in this very moment was with the last */
 	flight_dispatch(e, now);
 }
 

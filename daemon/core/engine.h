@@ -13,6 +13,7 @@
 #include "daemon/core/answer.h"
 #include "daemon/core/demand.h"
 #include "daemon/core/freshness.h"
+#include "daemon/core/keyring.h"
 #include "daemon/core/skew.h"
 #include "daemon/core/stats.h"
 #include "proto/request.h"
@@ -30,6 +31,8 @@ struct engine_config {
 	int64_t request_timeout_ms; /* of a request to Clerk; 0: not known */
 	size_t max_connections;	    /* to Clerk; 0: not known */
 	uid_t own_uid;		    /* an administrator, beside root */
+	bool audit; /* engine_lookup() finds nothing: each answer is one of submit's or an effect */
+	const struct keyring *keys; /* for STATS */
 	const char *greeting;	    /* the answer to HELLO, behind OK */
 	struct about about;
 };
@@ -49,7 +52,7 @@ enum effect_type {
 	EFFECT_NONE,
 	EFFECT_FETCH,	/* ask Clerk for `key`; engine_fetched(flight) brings the answer */
 	EFFECT_CANCEL,	/* forget `flight`, both requests where there is a second */
-	EFFECT_REPLY,	/* `reply` answers the request of `cookie` */
+	EFFECT_REPLY,	/* `reply` answers the request for `key` of `cookie` */
 	EFFECT_PUSH,	/* `watch` has news: engine_watch_read() when there is room for it */
 	EFFECT_DROPPED, /* tell clients that track: `key`, as in the push */
 };
@@ -57,7 +60,7 @@ enum effect_type {
 struct effect {
 	enum effect_type type;
 	struct demand *flight;
-	struct key key;
+	struct key key; /* of FETCH, REPLY, DROPPED */
 	bool is_second; /* the first request hangs: on another connection */
 	void *cookie;
 	struct reply reply;

@@ -2,12 +2,12 @@
 #include "daemon/core/rule.h"
 
 #include "base/mem.h"
+#include "daemon/core/setting.h"
 #include "proto/wire.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-#define QUOTED_MAX 32		/* characters of a rule that a message quotes */
 #define ID_MAX (UINT32_MAX - 1) /* the last one means "no change" to chown(2) and others */
 #define NAME_SIZE 257
 
@@ -23,12 +23,12 @@ struct parse {
 	struct rule *rule;
 };
 
-/* What is wrong, and with what; that is quoted if it is short and printable. */
+/* What is wrong, and with what; that is quoted if it may be. */
 static int invalid(const struct parse *p, const char *what, struct span quoted)
 {
 	static const char *const kinds[] = { "allow", "deny", "admin" };
 	struct config_error *e = p->error;
-	bool quote = quoted.len && quoted.len <= QUOTED_MAX && wire_is_all(quoted, CLASS_PRINT);
+	bool quote = quoted.len && setting_is_quotable(quoted);
 
 	(void)snprintf(e->file, sizeof(e->file), "%s", p->source->file); /* cut, if need be */
 	e->line = p->source->line;

@@ -150,6 +150,15 @@ bool setting_is_group(struct span s)
 	       wire_is_all(s, CLASS_TEMPLATE);
 }
 
+bool setting_is_quotable(struct span s)
+{
+	static const char live[] = "sk_live_", test[] = "sk_test_";
+
+	return s.len <= SETTING_QUOTED_MAX && wire_is_all(s, CLASS_PRINT) &&
+	       !memmem(s.ptr, s.len, live, sizeof(live) - 1) &&
+	       !memmem(s.ptr, s.len, test, sizeof(test) - 1);
+}
+
 /* In the largest unit that leaves no rest. */
 static int print_with_unit(uint64_t value, const struct unit *units, size_t n_units, struct buf *to)
 {

@@ -33,6 +33,11 @@ struct span setting_socket_of(struct span address);
 bool setting_is_version(struct span s); /* 2025-11-10 */
 bool setting_is_group(struct span s);	/* a name or a number */
 
+/* May a message repeat what is wrong? If it is short and printable, and no secret key has got into
+ * the wrong place. */
+#define SETTING_QUOTED_MAX 32 /* characters */
+bool setting_is_quotable(struct span s);
+
 /* 0, -ENOMEM or -EMSGSIZE. */
 int setting_print_duration(int64_t ms, struct buf *to);
 int setting_print_size(uint64_t size, struct buf *to);

@@ -21,6 +21,7 @@ enum timer_tag {
 
 struct engine {
 	struct engine_config config;
+	int64_t lookup_min_ttl_ms;   /* what engine_lookup() wants of a token */
 	const struct access *access; /* NULL: no rules */
 	struct quota quota;
 	struct cache cache;

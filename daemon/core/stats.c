@@ -181,6 +181,9 @@ static int write_words(const struct engine *e, struct buf *to)
 	if (word(to, "version", about->version) < 0 || word(to, "key", about->key) < 0 ||
 	    word(to, "tls", about->tls) < 0 || word(to, "clerk", stats_clerk(e)) < 0)
 		return -ENOMEM;
+	if (e->config.keys && (word(to, "key_id", e->config.keys->current_id) < 0 ||
+			       word(to, "key_state", keyring_text(e->config.keys)) < 0))
+		return -ENOMEM;
 	return word(to, "clerk_reason", e->clerk_reason) < 0
 		   ? -ENOMEM
 		   : word(to, "clerk_detail", e->clerk_detail);

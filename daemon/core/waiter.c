@@ -50,6 +50,7 @@ void waiter_answer(struct engine *e, struct mono now, struct waiter *w, const st
 	list_append(&e->answered, &w->node);
 	watch_answered(e, w, reply->type == REPLY_TOKEN);
 	histogram_note(&e->stats.waited, mono_diff_ms(now, w->since));
+	w->key = entry_key(w->demand->entry);
 	w->demand = NULL;
 	w->reply = *reply;
 }

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "daemon/core/url.h"
+#include "daemon/sys/harden.h"
 #include "proto/wire.h"
 
 #include <errno.h>
@@ -46,6 +47,7 @@ static int fields_new(const struct secret *key, const char *api_version, struct 
 	if (!f)
 		return -ENOMEM;
 	f->refs = 1;
+	secret_id(key, f->key_id);
 	if (add_field(f, "Authorization: Bearer ", span_of(key->ptr, key->len)) != 0 ||
 	    add_field(f, "Clerk-API-Version: ", span_str(api_version)) != 0 ||
 	    add_field(f, "Content-Type: application/json", SPAN_NONE) != 0 ||
@@ -54,6 +56,7 @@ static int fields_new(const struct secret *key, const char *api_version, struct 
 		fields_unref(f);
 		return -ENOMEM;
 	}
+	harden_key(f->list->data, strlen(f->list->data));
 	*ret = f;
 	return 0;
 }

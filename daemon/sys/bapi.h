@@ -18,6 +18,7 @@
 struct bapi_fields {
 	size_t refs;
 	struct curl_slist *list;
+	char key_id[SECRET_ID_SIZE];
 };
 
 /* What all requests have in common. */

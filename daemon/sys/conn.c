@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/peer.h"
+#include "daemon/sys/report.h"
 #include "daemon/sys/requests.h"
 
 #include <errno.h>
@@ -48,6 +49,13 @@ bool conn_write(struct conn *conn, const struct reply *reply)
 		return true;
 	conn_kill(conn); /* no memory for an answer: better none than a wrong one */
 	return false;
+}
+
+void conn_audit(const struct conn *conn, struct span session, struct span template,
+		const struct reply *reply)
+{
+	if (conn->owner->audit && (reply->type == REPLY_TOKEN || reply->type == PUSH_TOKEN))
+		report_token(&conn->client, conn->unit, session, template, &reply->token);
 }
 
 /* Keeps the sum of what waits. */
@@ -125,6 +133,7 @@ static void write_news(struct conn *conn, struct mono now)
 		list_unlink(first);
 		if (!engine_watch_read(e, now, watch, &push))
 			continue;
+		conn_audit(conn, push.session, push.template, &push);
 		if (conn_write(conn, &push))
 			flush(conn);
 		if (push.type == PUSH_GONE)
@@ -325,6 +334,7 @@ void conn_free(struct conn *conn)
 	buf_deinit(&conn->out);
 	c->buffered -= conn->counted;
 	c->count--;
+	mem_free(conn->unit);
 	mem_free(conn);
 }
 
@@ -341,26 +351,45 @@ void conn_settle(struct conn *conn, struct mono now)
 	rearm(conn, now);
 }
 
+static int identify(const struct conn *conn, int fd, struct peer *ret)
+{
+	const struct conns *c = conn->owner;
+
+	return peer_get(fd, c->names_groups, c->names_units || c->audit, conn->connected_at, ret);
+}
+
+/* For the audit. */
+static void keep_unit(struct conn *conn, struct peer *peer)
+{
+	mem_free(conn->unit);
+	conn->unit = NULL;
+	if (!conn->owner->audit || !peer->who.unit.len)
+		return;
+	conn->unit = peer->unit;
+	peer->unit = NULL;
+}
+
 int conn_judge(struct conn *conn)
 {
-	struct conns *c = conn->owner;
 	struct peer peer;
-	int result =
-	    peer_get(conn->event.ev_fd, c->names_groups, c->names_units, conn->connected_at, &peer);
+	int result = identify(conn, conn->event.ev_fd, &peer);
 
 	if (result == 0)
-		result = engine_client_judge(c->engine, &conn->client, &peer.who);
+		result = engine_client_judge(conn->owner->engine, &conn->client, &peer.who);
+	keep_unit(conn, &peer);
 	peer_deinit(&peer);
 	return result;
 }
 
-static int admit(struct conns *c, int fd, struct mono now, struct client *client)
+static int admit(struct conn *conn, int fd)
 {
 	struct peer peer;
-	int result = peer_get(fd, c->names_groups, c->names_units, now, &peer);
+	int result = identify(conn, fd, &peer);
 
 	if (result == 0)
-		result = engine_client_init(c->engine, client, &peer.who);
+		result = engine_client_init(conn->owner->engine, &conn->client, &peer.who);
+	if (result == 0)
+		keep_unit(conn, &peer);
 	peer_deinit(&peer);
 	return result;
 }
@@ -376,13 +405,13 @@ int conn_new(struct conns *c, int fd)
 	conn = mem_zalloc(sizeof(*conn));
 	if (!conn)
 		return -ENOMEM;
-	result = admit(c, fd, now, &conn->client);
+	conn->owner = c;
+	conn->connected_at = now;
+	result = admit(conn, fd);
 	if (result) {
 		mem_free(conn);
 		return result;
 	}
-	conn->owner = c;
-	conn->connected_at = now;
 	conn->timeout = HEAP_NODE(0);
 	list_init(&conn->dirty_node);
 	list_init(&conn->track_node);

@@ -44,6 +44,7 @@ struct conn {
 	struct heap_node timeout;
 	struct mono connected_at; /* or somewhat later */
 	struct buf in, out;	  /* what is left over */
+	char *unit;		  /* systemd's, of who connected; NULL: not known, or no audit */
 	uint32_t held;		  /* bytes of buffers in `pendings` */
 	uint32_t counted;	  /* of owner->buffered: what waited when it was last looked at */
 	uint16_t pending_count, untagged;
@@ -79,7 +80,8 @@ struct conns {
 	size_t count, max_reply;
 	bool names_groups, names_units; /* the rules of access do */
 	size_t buffered;		/* bytes that wait for clients */
-	size_t room;	      /* requests that are taken from a quiet connection in one wake */
+	size_t room; /* requests that are taken from a quiet connection in one wake */
+	bool audit;
 	bool stirred;	      /* more than look-ups has happened: conns_settle() is to be called */
 	struct conn *current; /* whose requests are being read: its replies go to `out` */
 	struct buf out;
@@ -119,6 +121,10 @@ size_t conn_waiting(const struct conn *conn);
 
 /* Appends a reply; false, and the connection is dead, if there was no memory. */
 bool conn_write(struct conn *conn, const struct reply *reply);
+
+/* It got a token: a line in the log, if there is to be an audit. */
+void conn_audit(const struct conn *conn, struct span session, struct span template,
+		const struct reply *reply);
 
 /* Tells it of a drop. */
 void conn_push(struct conn *conn, const struct reply *push);

@@ -5,6 +5,7 @@
 #include "daemon/sys/clock.h"
 #include "daemon/sys/conn.h"
 #include "daemon/sys/log.h"
+#include "daemon/sys/peer.h"
 #include "daemon/sys/requests.h"
 
 #include <errno.h>
@@ -51,12 +52,17 @@ void conns_accept(struct conns *c, int fd)
 {
 	static const char overloaded[] = "ERR overloaded retry=1000 too many connections\n";
 	int result = conn_new(c, fd);
+	struct peer peer;
 
 	if (result == 0)
 		return;
 	engine_note_error(c->engine, CODE_OVERLOADED);
-	log_warning("connection refused reason=\"%s\"",
-		    result > 0 ? "limit of connections" : strerror(-result));
+	log_event(LOG_WARNING, MESSAGE_CLIENT_REFUSED, "connection refused",
+		  log_text("reason", result > 0 ? "limit of connections" : strerror(-result)),
+		  peer_get(fd, false, false, clock_boot(), &peer) == 0
+		      ? log_number("uid", peer.who.uid)
+		      : log_text("uid", NULL));
+	peer_deinit(&peer);
 	(void)send(fd, overloaded, sizeof(overloaded) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)close(fd);
 }
@@ -109,11 +115,15 @@ void conns_set_access(struct conns *c, const struct access *access)
 
 void conns_effect(struct conns *c, const struct effect *effect)
 {
+	struct pending *pending;
 	struct conn *conn;
 
 	switch (effect->type) {
 	case EFFECT_REPLY:
-		requests_answer(effect->cookie, &effect->reply);
+		pending = effect->cookie;
+		conn_audit(pending->conn, effect->key.session, effect->key.template,
+			   &effect->reply);
+		requests_answer(pending, &effect->reply);
 		break;
 	case EFFECT_PUSH:
 		conn = container_of(effect->watch->client, struct conn, client);
@@ -168,6 +178,11 @@ void conns_set_max_reply(struct conns *c, size_t max_reply)
 
 	c->max_reply = max_reply;
 	c->room = fit < CONN_MAX_PENDING ? fit : CONN_MAX_PENDING;
+}
+
+void conns_set_audit(struct conns *c, bool audit)
+{
+	c->audit = audit;
 }
 
 int conns_new(struct event_base *base, struct engine *engine, size_t max_reply,

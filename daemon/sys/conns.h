@@ -36,6 +36,10 @@ void conns_free(struct conns *c);
 /* A longer or shorter longest reply, after a reload. */
 void conns_set_max_reply(struct conns *c, size_t max_reply);
 
+/* Whether each token that is handed out is reported. The engine must be configured so, too. Call
+ * conns_set_access() afterwards: it finds out who has connected. */
+void conns_set_audit(struct conns *c, bool audit);
+
 /* Other rules of access, which stay the caller's (NULL: none). Who has connected already is judged
  * by them: call conns_settle(). */
 void conns_set_access(struct conns *c, const struct access *access);

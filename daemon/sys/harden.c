@@ -5,9 +5,12 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 void harden_process(void)
 {
@@ -17,6 +20,33 @@ void harden_process(void)
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		log_warning("hardening is incomplete error=\"%s\", ignoring", strerror(errno));
 	(void)signal(SIGPIPE, SIG_IGN); /* fails for a bad number only */
+}
+
+void harden_memory(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+		limit.rlim_cur = 0;
+	if (limit.rlim_cur != RLIM_INFINITY || mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+		log_event(LOG_NOTICE, MESSAGE_NOT_LOCKED,
+			  "memory is not locked but for the key, tokens may get into swap, "
+			  "ignoring",
+			  log_number("limit", limit.rlim_cur == RLIM_INFINITY
+						  ? -1
+						  : (int64_t)limit.rlim_cur));
+}
+
+void harden_key(const void *ptr, size_t size)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = (uintptr_t)ptr / page * page;
+	size_t len = (uintptr_t)ptr + size - start;
+
+	if (mlock((void *)start, len) < 0)
+		log_warning("the secret key's memory can't be locked error=\"%s\", ignoring",
+			    strerror(errno));
+	(void)madvise((void *)start, len, MADV_DONTDUMP); /* there is no dump anyway */
 }
 
 size_t harden_raise_files(size_t wanted)

@@ -141,6 +141,7 @@ static void submit(struct conn *conn, struct mono now, const struct request *req
 	if (engine_submit(c->engine, now, &conn->client, request, &c->stats, &reply, &waiter) ==
 	    SUBMIT_REPLIED) {
 		reply.tag = request->tag;
+		conn_audit(conn, request->session, request->template, &reply);
 		answer_now(conn, &reply);
 		if (request->verb == VERB_TRACK)
 			update_tracking(conn);

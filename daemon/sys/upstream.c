@@ -31,7 +31,8 @@
 #include <errno.h>
 #include <event2/event.h>
 
-#define TIMEOUTS_IN_A_ROW 2	/* that wear a pool */
+#define TIMEOUTS_IN_A_ROW 2 /* that wear a pool */
+#define US_PER_MS 1000
 #define GUARD_MS 500		/* after the timeout of curl's */
 #define HEADERS_MAX (64 * 1024) /* bytes of an answer's header fields */
 
@@ -211,9 +212,19 @@ static bool is_exclusive(const struct call *call)
 	return version == CURL_HTTP_VERSION_1_0 || version == CURL_HTTP_VERSION_1_1;
 }
 
+static int64_t took_ms(const struct call *call)
+{
+	curl_off_t us = 0;
+
+	(void)curl_easy_getinfo(call->easy, CURLINFO_TOTAL_TIME_T, &us); /* stays 0 */
+	return us / US_PER_MS;
+}
+
 static struct answer answer_of(const struct call *call, CURLcode result)
 {
-	struct answer a = { .transport = transport_of(call, result) };
+	struct answer a = { .transport = transport_of(call, result),
+			    .key_id = call->request.fields->key_id,
+			    .took_ms = took_ms(call) };
 	long status = 0;
 
 	if (a.transport != TRANSPORT_OK) {

@@ -15,7 +15,7 @@ RULES = [
     (r"\b(?:alloca|system|popen|localtime|gmtime|asctime|ctime|setjmp|longjmp)\s*\(",
      r"tests/.*|bench/.*", "banned"),
     (r"\b(?:malloc|calloc|realloc|reallocarray|free|strdup|strndup|asprintf|vasprintf|posix_memalign"
-     r"|aligned_alloc)\s*\(", r"base/mem\.c|tests/.*|bench/.*|examples/.*",
+     r"|aligned_alloc)\s*\(", r"base/mem\.c|daemon/sys/wipe\.c|tests/.*|bench/.*|examples/.*",
      "allocate with base/mem.h"),
     (r"\b(?:exit|_exit|quick_exit|abort)\s*\(",
      r"daemon/main\.c|client/cli[._][^/]*|tests/.*|bench/.*|examples/.*", "only main decides to end"),

@@ -358,6 +358,7 @@ static const struct {
 	{ "allow uid=1,,2", "a value is missing for: uid" },
 	{ "allow session=a,", "a value is missing for: session" },
 	{ "allow uid=1 uid=2", "its values are to be listed once, separated by commas: uid" },
+	{ "allow sk_test_1", "expected uid=, gid=, unit=, session=, template= or * alone, not" },
 	{ "allow uid=webb", "unknown user: webb" },
 	{ "allow gid=1,webb", "unknown group: webb" },
 	{ "allow uid=broken", "users and groups can't be looked up: broken" },

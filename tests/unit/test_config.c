@@ -174,6 +174,8 @@ static void test_bad_lines(void **state)
 		  "unknown key" },
 		{ SPAN_LITERAL("[clerk]\nsocket = /x\n"), 2, "unknown key: socket" },
 		{ SPAN_LITERAL("[cluster]\n"), 1, "unknown section: cluster" },
+		{ SPAN_LITERAL("[sk_test_1]\n"), 1, "unknown section" },
+		{ SPAN_LITERAL("[clerk]\nsk_test_Abc = 1\n"), 2, "unknown key" },
 		{ SPAN_LITERAL("[]\n"), 1, "unknown section: " },
 		{ SPAN_LITERAL("[clerk] x\n"), 1, "text behind a [section]" },
 		{ SPAN_LITERAL("[clerk\n[nonsense]"), 1, "expected [section] or key = value" },
@@ -404,7 +406,7 @@ static void test_print(void **state)
 	buf_reset(&first);
 	parse_ok(&c, "[clerk]\nrate_limit=7/1500ms\nca_file=/ca\n[cache]\nrenew_idle=90m\n"
 		     "negative_ttl=0\nrefresh_at=50%\nmax_memory=3G\n"
-		     "[access]\nadmin = x y\ndeny = z\n[log]\nlevel=err\naudit=on\n");
+		     "[access]\nadmin = x y\ndeny = z\n[log]\nlevel=error\naudit=on\n");
 	print(&c, &first);
 	assert_int_equal(config_init_defaults(&again), 0);
 	parse_ok(&again, first.ptr);

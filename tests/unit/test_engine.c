@@ -360,6 +360,42 @@ static void test_the_old_key_is_refused_late(void **state)
 	end();
 }
 
+/* The same, refused within the millisecond in which the key changes. */
+static void test_the_old_key_is_refused_just_now(void **state)
+{
+	struct asked *a = ask(0, VERB_GET, "s", 1000);
+
+	(void)state;
+	engine_key_changed(world.engine, now());
+	drain();
+	assert_true(fall("s", OUTCOME_KEY_REFUSED, CODE_UNAUTHORIZED, -1));
+	assert_false(a->answered);
+	pass_to(500);
+	assert_true(land("s", "h.t.s", 60));
+	assert_token(a, "h.t.s");
+	end();
+}
+
+/* The road that tells nobody who asked is closed; the others name the key. */
+static void test_an_audit_sees_each_token(void **state)
+{
+	struct span args = SPAN_LITERAL("session -");
+	struct token_view view;
+
+	(void)state;
+	(void)ask(0, VERB_GET, "session", 1000);
+	assert_true(land("session", "h.t.s", 60));
+	assert_int_equal(world.replied_for, strlen("session"));
+	assert_true(
+	    engine_lookup(world.engine, now(), args, engine_hash(world.engine, args), &view));
+	config.audit = true;
+	assert_int_equal(engine_configure(world.engine, &config), 0);
+	assert_false(
+	    engine_lookup(world.engine, now(), args, engine_hash(world.engine, args), &view));
+	assert_token(ask(0, VERB_GET, "session", 1000), "h.t.s");
+	end();
+}
+
 /* As when the host slept: one tick, and nothing of before is served. */
 static void test_after_a_long_sleep(void **state)
 {
@@ -520,6 +556,8 @@ int main(void)
 		cmocka_unit_test_setup(test_own_congestion_is_no_outage, setup),
 		cmocka_unit_test_setup(test_another_key_is_another_chance, setup),
 		cmocka_unit_test_setup(test_the_old_key_is_refused_late, setup),
+		cmocka_unit_test_setup(test_the_old_key_is_refused_just_now, setup),
+		cmocka_unit_test_setup(test_an_audit_sees_each_token, setup),
 		cmocka_unit_test_setup(test_after_a_long_sleep, setup),
 		cmocka_unit_test_setup(test_a_smaller_memory, setup),
 		cmocka_unit_test_setup(test_a_token_that_there_is_no_room_for, setup),

@@ -44,6 +44,7 @@ static struct {
 	size_t asked_count;
 	struct flight flights[FLIGHTS];
 	size_t flight_count, cancelled, pushes, gone, dropped;
+	size_t replied_for; /* length of the session in the last reply's key */
 	struct buf scratch, text;
 	size_t held;
 } world;
@@ -165,6 +166,7 @@ static inline void drain(void)
 			cancel(effect.flight);
 		} else if (effect.type == EFFECT_REPLY) {
 			note(effect.cookie, &effect.reply);
+			world.replied_for = effect.key.session.len;
 		} else if (effect.type == EFFECT_PUSH) {
 			on_push(effect.watch);
 		} else if (effect.type == EFFECT_DROPPED) {

@@ -136,6 +136,22 @@ static void test_owner_wipes_at_the_end_of_its_block(void **state)
 	assert_true(wiped_all(at, 4));
 }
 
+/* BLAKE2b-256 of "sk_test_1". */
+static void test_id(void **state)
+{
+	struct secret s = SECRET_NONE;
+	char id[SECRET_ID_SIZE], other[SECRET_ID_SIZE];
+
+	(void)state;
+	assert_int_equal(secret_set(&s, SPAN_LITERAL("sk_test_1")), 0);
+	secret_id(&s, id);
+	assert_string_equal(id, "ddde7c763b638e95");
+	assert_int_equal(secret_set(&s, SPAN_LITERAL("sk_test_2")), 0);
+	secret_id(&s, other);
+	assert_string_not_equal(id, other);
+	secret_deinit(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +163,7 @@ int main(void)
 		cmocka_unit_test(test_set_without_memory_keeps_what_was_there),
 		cmocka_unit_test(test_deinit_wipes),
 		cmocka_unit_test(test_take_moves),
+		cmocka_unit_test(test_id),
 		cmocka_unit_test(test_owner_wipes_at_the_end_of_its_block),
 	};
 

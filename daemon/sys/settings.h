@@ -1,0 +1,15 @@
+/* The settings that the daemon is to run with: the files, then what the environment and the command
+ * line say instead. What is wrong is told in the log.
+ */
+#pragma once
+
+#include "base/secret.h"
+#include "daemon/core/config.h"
+
+/* `config_path` NULL: the default, which need not exist; `socket` NULL: as configured. 0, or
+ * negative after having said why. */
+int settings_load(const char *config_path, const char *socket, struct config *ret);
+
+/* The secret key. 0, 1 where there is no source any more and *ret holds the key from before, or
+ * negative after having said why. */
+int settings_load_key(const struct config *config, struct secret *ret);

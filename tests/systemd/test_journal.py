@@ -1,0 +1,60 @@
+"""What is in the real journal, and in no swap."""
+
+import json
+import re
+import unittest
+
+import box
+import harness
+
+setUpModule, tearDownModule = box.for_module()
+
+SERVICE = "clerk-tokend.service"
+
+
+class Journal(box.Case):
+    def setUp(self):
+        self.box.give_key()
+        self.box.configure("[log]\nlevel = debug\naudit = on\n")
+        self.addCleanup(self.box.stop_all)
+        self.box.run("systemctl", "start", SERVICE)
+
+    def found(self, *matches):
+        """The messages that match."""
+        done = self.box.attempt("journalctl", "-o", "json", "-u", SERVICE, *matches)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def wait_for(self, *matches):
+        return harness.wait_for(lambda: self.found(*matches), what=f"{matches} in the journal")
+
+    def test_fields(self):
+        self.box.run("clerk-token", "get", "sess_1", "hasura")
+        fetched = self.wait_for("CLERK_STATUS=200")[-1]
+        self.assertEqual(fetched["SYSLOG_IDENTIFIER"], "clerk-tokend")
+        self.assertEqual(fetched["_TRANSPORT"], "journal")
+        self.assertRegex(fetched["CLERK_KEY_ID"], r"^[0-9a-f]{16}$")
+
+    def test_the_audit_names_the_unit(self):
+        self.box.run("systemd-run", "--wait", "--unit=somebody", "clerk-token", "get", "sess_2", "-")
+        told = self.wait_for("CLERK_SESSION=sess_2")[-1]
+        self.assertEqual((told["CLERK_UNIT"], told["CLERK_UID"]), ("somebody.service", "0"))
+        self.assertRegex(told["CLERK_TOKEN_ID"], r"^[0-9a-f]{16}$")
+
+    def test_the_catalogue(self):
+        self.box.run("journalctl", "--update-catalog")
+        text = self.box.run("journalctl", "-x", "-u", SERVICE)
+        self.assertIn("Subject: The token daemon has started", text)
+        self.assertIn("It answers at /run/clerk-tokend/clerk-tokend.sock", text)
+
+    def test_all_memory_is_locked(self):
+        pid = self.box.main_pid()
+        if not re.search(r"locked memory +unlimited", self.box.run("cat", f"/proc/{pid}/limits")):
+            self.skipTest("systemd can't raise the limit of locked memory here")
+        status = self.box.process_status(pid)
+        locked, resident = (int(status[name].split()[0]) for name in ("VmLck", "VmRSS"))
+        self.assertGreater(locked, resident)
+        self.assertNotIn("not locked", self.box.journal())
+
+
+if __name__ == "__main__":
+    unittest.main()
