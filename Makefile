@@ -98,6 +98,7 @@ help:
 	@echo "make deps       install the Debian packages that are missing"
 	@echo "make demo       see it work"
 	@echo "make check      build and run all tests"
+	@echo "make deps-ops   what the tests of the metrics need: a Prometheus"
 	@echo "make asan       the tests under AddressSanitizer   (make ubsan: UBSan)"
 	@echo "make fuzz       the parsers under libFuzzer, for FUZZ_SECONDS each"
 	@echo "make lint       layers, banned functions, sizes, layout"

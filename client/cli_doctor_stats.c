@@ -53,9 +53,9 @@ static void check_rules(struct doctor *d, const char *json)
 
 	if (d->failure.error == CLERKTOKEN_DENIED)
 		findings_add(&d->findings, d->session ? FINDING_PROBLEM : FINDING_NOTE, "rules",
-			     d->session ? "An administrator may allow it: [access] in "
-					  "clerk-tokend.conf"
-					: "Try with your own: clerk-token doctor SESSION TEMPLATE",
+			     d->session
+				 ? "clerk-token why SESSION TEMPLATE tells which rule decides"
+				 : "Try with your own: clerk-token doctor SESSION TEMPLATE",
 			     "they refuse %s to you", d->session ? "this token" : "a test session");
 	else if (json_number(json, "rules", &rules) && rules)
 		findings_add(&d->findings, FINDING_OK, "rules", NULL, "%" PRId64 " in [access]",

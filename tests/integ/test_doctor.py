@@ -303,9 +303,16 @@ class Limits(DoctorCase):
         found = self.doctor("sess_1", path=path)
         self.assert_problems(found, rules="refuse this token")
 
-    def test_rules_that_allow(self):
-        path = self.fake(GET="ERR not_found retry=9 no", STATS='OK {"rules":3,"clerk":"up"}')
-        self.assertIn("3 in [access]", self.text_of(self.doctor(path=path), "rules"))
+    def test_rules_of_a_real_daemon(self):
+        rule = f"uid={os.geteuid()} template=hasura"
+        daemon = self.daemon(self.sandbox(), {"access": {"allow": rule}})
+        found = self.doctor(path=daemon.socket)
+        self.assert_problems(found)
+        self.text_of(found, "rules", "note")
+        self.assert_problems(self.doctor("sess_1", path=daemon.socket), rules="refuse this token")
+        found = self.doctor("sess_1", "hasura", path=daemon.socket)
+        self.assert_problems(found)
+        self.assertIn("1 in [access]", self.text_of(found, "rules"))
 
     def test_stopping(self):
         path = self.fake(GET="ERR shutting_down retry=9 stopping", STATS="OK {}")

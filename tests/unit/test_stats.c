@@ -21,6 +21,7 @@ static struct engine *engine_of(void)
 		.budget = 80,
 		.budget_window_ms = 10000,
 		.greeting = "clerk-tokend",
+		.about = { .version = "1.2.3", .key = "production", .tls = "file", .rules = 7 },
 	};
 	struct hash_key hash_key;
 	struct engine *e;
@@ -251,6 +252,77 @@ static void test_a_clock_behind_and_ahead(void **state)
 	engine_free(e);
 }
 
+static void assert_word(const cJSON *json, const char *name, const char *expected)
+{
+	assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, name)),
+			    expected);
+}
+
+static void test_what_the_daemon_is(void **state)
+{
+	struct engine *e = engine_of();
+	cJSON *json = stats_of(e, 0);
+
+	(void)state;
+	assert_word(json, "version", "1.2.3");
+	assert_word(json, "key", "production");
+	assert_word(json, "tls", "file");
+	assert_number(json, "rules", 7);
+	assert_number(json, "max_clients", 100);
+	assert_number(json, "clock_known", 0);
+	cJSON_Delete(json);
+	engine_free(e);
+}
+
+/* Looked at when it is asked for, and once a second then. */
+static void test_what_the_process_takes(void **state)
+{
+	const struct process_facts facts = {
+		.at = { 5000 },
+		.files_open = 3,
+		.files_max = 1024,
+		.locked_bytes = 4096,
+		.resident_bytes = 1 << 20,
+	};
+	struct engine *e = engine_of();
+	cJSON *json;
+
+	(void)state;
+	assert_true(stats_wants_process(e, (struct mono){ 5000 }));
+	stats_note_process(e, &facts);
+	assert_false(stats_wants_process(e, (struct mono){ 5999 }));
+	assert_true(stats_wants_process(e, (struct mono){ 6000 }));
+	json = stats_of(e, 5999);
+	assert_number(json, "files_open", 3);
+	assert_number(json, "files_max", 1024);
+	assert_number(json, "locked_bytes", 4096);
+	assert_number(json, "resident_bytes", 1 << 20);
+	cJSON_Delete(json);
+	engine_free(e);
+}
+
+/* The kind of the key is all that is told of it. */
+static void test_about_the_key(void **state)
+{
+	static char https[] = "https://api.clerk.com", http[] = "http://127.0.0.1:1",
+		    file[] = "/ca";
+	struct config c = { .api_url = https, .n_rules = 2 };
+	struct about about = about_of(&c, SPAN_LITERAL("sk_live_x"), "1");
+
+	(void)state;
+	assert_string_equal(about.key, "production");
+	assert_string_equal(about.tls, "system");
+	assert_int_equal(about.rules, 2);
+	c.ca_file = file;
+	about = about_of(&c, SPAN_LITERAL("sk_test_x"), "1");
+	assert_string_equal(about.key, "development");
+	assert_string_equal(about.tls, "file");
+	c.api_url = http;
+	about = about_of(&c, SPAN_LITERAL("sk_other"), "1");
+	assert_string_equal(about.key, "unknown");
+	assert_string_equal(about.tls, "off");
+}
+
 /* However little room there is, and whenever memory runs out. */
 static void test_without_room(void **state)
 {
@@ -289,6 +361,9 @@ int main(void)
 		cmocka_unit_test(test_what_happened_is_counted),
 		cmocka_unit_test(test_the_last_failure_is_named),
 		cmocka_unit_test(test_a_clock_behind_and_ahead),
+		cmocka_unit_test(test_what_the_daemon_is),
+		cmocka_unit_test(test_what_the_process_takes),
+		cmocka_unit_test(test_about_the_key),
 		cmocka_unit_test(test_without_room),
 	};
 
