@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import time
 import unittest
 from pathlib import Path
 
@@ -125,6 +126,9 @@ FAULTS = [
 
 
 class CanaryTest(SecretsCase):
+    def noisy(self):
+        return {"log": NOISY, "listen": {"metrics": f"unix:{self.dir}/metrics"}}
+
     def drive(self):
         """All verbs, all answers of Clerk's, and what is no request."""
         for n in range(5):
@@ -149,8 +153,17 @@ class CanaryTest(SecretsCase):
                       f"{KEY} {token.jwt}", f"#{KEY} PING", "GET " + token.jwt * 3):
             self.said.append(self.served.ask(wrong).replace("#" + KEY, ""))
         self.rotate(token.jwt)
-        for request in ("HELLO 1", "STATS", "DROP sess_1 hasura", "FLUSH", "STATS"):
+        for request in ("HELLO 1", "STATS", "WHY sess_1 hasura", "DROP sess_1 hasura", "FLUSH", "STATS"):
             self.said.append(self.served.ask(request))
+        for path in ("metrics", "readyz", "livez", KEY, token.jwt):
+            self.said.append(self.http(path))
+
+    def http(self, path):
+        with harness.Conn(self.dir / "metrics") as conn:
+            conn.send(f"GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            while conn.receive(time.monotonic() + harness.DEADLINE_S):
+                pass
+            return conn.input.decode()
 
     def rotate(self, jwt):
         """Bad configurations with secrets in the wrong places, then a key that is refused, too."""
@@ -187,12 +200,12 @@ class CanaryTest(SecretsCase):
                     self.assertNotIn(piece.decode(), text)
 
     def test_standard_error(self):
-        self.begin({"log": NOISY}, env={"CLERK_SECRET_KEY": KEY})
+        self.begin(self.noisy(), env={"CLERK_SECRET_KEY": KEY})
         self.drive()
         self.assert_nothing_told()
 
     def test_standard_error_over_https(self):
-        self.begin({"log": NOISY}, https=True)
+        self.begin(self.noisy(), https=True)
         self.drive()
         self.assert_nothing_told()
 
