@@ -48,15 +48,18 @@ static const struct text tails[TOKEN_STATE_COUNT][TAIL_COUNT] = {
 	[TOKEN_STALE] = TAILS(" state=stale"),
 };
 
-static char *put_token(char *to, const struct token_view *t, enum tail which)
+static inline char *put_life(char *to, const struct token_view *t, const struct text *tail)
 {
-	const struct text *tail = &tails[t->state][which];
-
 	to = put(to, t->text.ptr, t->text.len);
 	to = PUT_LITERAL(to, " ttl=");
 	to = format_two(to, (uint64_t)t->ttl_ms, SPAN_LITERAL(" reuse="), (uint64_t)t->reuse_ms);
 	memcpy(to, tail->bytes, sizeof(tail->bytes)); /* LINE_OVERHEAD leaves room */
 	return to + tail->len;
+}
+
+static char *put_token(char *to, const struct token_view *t, enum tail which)
+{
+	return put_life(to, t, &tails[t->state][which]);
 }
 
 static char *put_error(char *to, const struct reply *r)
@@ -87,7 +90,7 @@ static char *put_token_reply(char *to, const struct token_view *t)
 	return put_token(PUT_LITERAL(to, "OK "), t, (enum tail)t->source);
 }
 
-int reply_write_token(struct buf *to, const struct token_view *token)
+int reply_write_hit(struct buf *to, const struct token_view *token)
 {
 	size_t room = LINE_OVERHEAD + token->text.len;
 	char *start = buf_reserve(to, room);
@@ -95,7 +98,7 @@ int reply_write_token(struct buf *to, const struct token_view *token)
 
 	if (!start)
 		return room > to->max - buf_len(to) ? -EMSGSIZE : -ENOMEM;
-	at = put_token_reply(start, token);
+	at = put_life(PUT_LITERAL(start, "OK "), token, &tails[TOKEN_FRESH][TAIL_CACHE]);
 	*at++ = '\n';
 	buf_commit(to, (size_t)(at - start));
 	return 0;

@@ -49,8 +49,9 @@ struct reply reply_error(enum code code, int64_t retry_ms, const char *text);
 /* Appends the line with its LF. 0, -ENOMEM, -EMSGSIZE; nothing is appended on failure. */
 int reply_write(struct buf *to, const struct reply *reply);
 
-/* The same for REPLY_TOKEN without a tag. */
-int reply_write_token(struct buf *to, const struct token_view *token);
+/* The same for what most replies are: an untagged one, of a token that is fresh and from memory,
+ * whatever `token` says of that. */
+int reply_write_hit(struct buf *to, const struct token_view *token);
 
 /* Parses a line (without its LF) that answers a request or is a push; the spans of *ret borrow from
  * it. Unknown fields are ignored. 0, or -EBADMSG where the line is no reply. */

@@ -216,7 +216,7 @@ __attribute__((noinline)) static size_t answer_hits(struct conn *conn, struct mo
 	for (i = 0; i < n && asks[i].hash; i++) {
 		if (!engine_lookup(engine, now, get_args(asks[i].line), asks[i].hash, &token))
 			break;
-		if (reply_write_token(out, &token) < 0) {
+		if (reply_write_hit(out, &token) < 0) {
 			conn_kill(conn); /* no memory for an answer: better none than a wrong one */
 			break;
 		}

@@ -134,22 +134,22 @@ static void test_the_longest_lines(void **state)
 	buf_deinit(&b);
 }
 
-static void test_write_token_alone(void **state)
+static void test_write_hit(void **state)
 {
 	struct token_view token = sample;
 	struct buf b = BUF_INIT(1000);
 
 	(void)state;
-	token.state = TOKEN_DUE;
+	token.state = TOKEN_DUE; /* not looked at */
 	mem_fail_after(0);
-	assert_int_equal(reply_write_token(&b, &token), -ENOMEM);
-	assert_int_equal(reply_write_token(&b, &token), 0);
+	assert_int_equal(reply_write_hit(&b, &token), -ENOMEM);
+	assert_int_equal(reply_write_hit(&b, &token), 0);
 	assert_span(buf_span(&b), "OK " JWT " id=0123456789abcdef exp=1800000000 ttl=59000"
-				  " reuse=30000 state=due src=cache\n");
+				  " reuse=30000 state=fresh src=cache\n");
 	buf_deinit(&b);
 	b = BUF_INIT(100);
 	assert_int_equal(buf_append_str(&b, "before"), 0);
-	assert_int_equal(reply_write_token(&b, &token), -EMSGSIZE);
+	assert_int_equal(reply_write_hit(&b, &token), -EMSGSIZE);
 	assert_span(buf_span(&b), "before");
 	buf_deinit(&b);
 }
@@ -381,7 +381,7 @@ int main(void)
 		cmocka_unit_test(test_write_errors),
 		cmocka_unit_test(test_write_pushes),
 		cmocka_unit_test(test_the_longest_lines),
-		cmocka_unit_test(test_write_token_alone),
+		cmocka_unit_test(test_write_hit),
 		cmocka_unit_test(test_nothing_is_appended_on_failure),
 		cmocka_unit_test(test_parse_token),
 		cmocka_unit_test(test_values_that_are_not_known),
