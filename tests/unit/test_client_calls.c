@@ -3,7 +3,7 @@
 #include "tests/unit/unit.h"
 
 #include "client/clerktoken.h"
-#include "tests/unit/test_client_daemon.h"
+#include "tests/unit/test_client_fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,42 +14,12 @@
 
 #define ENOUGH_MS 10000 /* for what should take no time at all */
 
-struct fixture {
-	struct daemon *daemon;
-	struct clerktoken_client *client;
-	struct clerktoken_failure failure;
-};
-
 static int64_t now_ms(void)
 {
 	struct timespec t;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct clerktoken_options options = { .size = sizeof(options) };
-
-	assert_non_null(f);
-	f->daemon = daemon_new();
-	daemon_run(f->daemon);
-	options.socket = f->daemon->path;
-	assert_int_equal(clerktoken_new(&options, &f->client, NULL), CLERKTOKEN_OK);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	clerktoken_free(f->client);
-	daemon_free(f->daemon);
-	free(f);
-	return 0;
 }
 
 static enum clerktoken_error get(struct fixture *f, const char *session, int timeout_ms)
@@ -552,7 +522,7 @@ static void test_names(void **state)
 	clerktoken_string_free(NULL);
 }
 
-#define CALLS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define CALLS(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
 {

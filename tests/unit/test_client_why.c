@@ -2,40 +2,10 @@
 #include "tests/unit/unit.h"
 
 #include "client/clerktoken.h"
-#include "tests/unit/test_client_daemon.h"
+#include "tests/unit/test_client_fixture.h"
 
 #define ENOUGH_MS 10000 /* for what should take no time at all */
 #define TOO_MANY 129
-
-struct fixture {
-	struct daemon *daemon;
-	struct clerktoken_client *client;
-	struct clerktoken_failure failure;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct clerktoken_options options = { .size = sizeof(options) };
-
-	assert_non_null(f);
-	f->daemon = daemon_new();
-	daemon_run(f->daemon);
-	options.socket = f->daemon->path;
-	assert_int_equal(clerktoken_new(&options, &f->client, NULL), CLERKTOKEN_OK);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	clerktoken_free(f->client);
-	daemon_free(f->daemon);
-	free(f);
-	return 0;
-}
 
 static void test_what_is_asked(void **state)
 {
@@ -91,8 +61,10 @@ static void test_what_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_what_is_asked, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_what_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_asked, fixture_setup,
+						fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_refused, fixture_setup,
+						fixture_teardown),
 	};
 
 	return cmocka_run_group_tests_name("client_why", tests, NULL, NULL);
