@@ -21,7 +21,7 @@ CC          ?= cc
 DEPS_BUILD := gcc pkg-config libcurl4-openssl-dev libcjson-dev libevent-dev libsystemd-dev \
               libsodium-dev libinih-dev libssl-dev
 DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev python3 curl openssl netcat-openbsd nghttp2-proxy \
-              systemd clang clang-format valgrind gdb mandoc debhelper lintian git
+              systemd clang clang-format valgrind gdb mandoc debhelper lintian
 # What shows that Prometheus understands the metrics and the alerts; those tests are skipped without.
 DEPS_OPS := prometheus python3-prometheus-client
 DEPS_BENCH := $(DEPS_CHECK) memcached strace gnuplot-nox
@@ -276,12 +276,12 @@ dist:
 	mkdir -p dist
 	git archive --prefix=clerk-tokend-$(VERSION)/ -o dist/clerk-tokend-$(VERSION).tar.gz HEAD
 
-# Debian packages, into dist/, from what is committed.
+# Debian packages, into dist/.
 .PHONY: deb
 deb:
 	@tests/deps $(DEPS_BUILD) debhelper lintian
 	rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb/clerk-tokend dist
-	git archive HEAD | tar -x -C $(BUILD)/deb/clerk-tokend
+	tar -c --exclude=./build --exclude=./dist --exclude=./.git . | tar -x -C $(BUILD)/deb/clerk-tokend
 	cd $(BUILD)/deb/clerk-tokend && env -u BUILD -u MAKEFLAGS dpkg-buildpackage -b -us -uc
 	mv $(BUILD)/deb/*.deb $(BUILD)/deb/*.changes $(BUILD)/deb/*.buildinfo dist/
 	lintian --allow-root --fail-on error,warning dist/clerk-tokend_$(VERSION)_*.changes

@@ -1,4 +1,4 @@
-"""The Debian packages, of what is committed: built, looked at by lintian, and put into a real systemd."""
+"""The Debian packages: built, looked at by lintian, and put into a real systemd."""
 
 import re
 import shutil
@@ -58,7 +58,7 @@ class PackageBox(box.Box):
 
 
 setUpModule, tearDownModule = box.for_module(
-    PackageBox, ["git", "dpkg-buildpackage", "dh", "lintian"])
+    PackageBox, ["dpkg-buildpackage", "dh", "lintian"])
 
 
 class Package(box.Case):
