@@ -305,9 +305,10 @@ static void warn_of_restart(const struct app *app, const struct config *config)
 {
 	if (strcmp(app->config.socket, config->socket) != 0 ||
 	    app->config.socket_mode != config->socket_mode ||
+	    !span_equal(span_str(app->config.socket_group), span_str(config->socket_group)) ||
 	    !span_equal(span_str(app->config.metrics), span_str(config->metrics)))
-		log_warning(
-		    "[listen] socket, socket_mode and metrics change at the next start, ignoring");
+		log_warning("[listen] socket, socket_mode, socket_group and metrics change at the "
+			    "next start, ignoring");
 }
 
 /* What is wrong with the new configuration leaves the old one in place. */

@@ -299,6 +299,14 @@ class ReloadTest(ProgramCase):
         harness.wait_for(lambda: daemon.stats()["budget"] == 160, what="the next budget")
         self.assertEqual(harness.Reply(conn.ask("GET sess_1 -")).src, "cache")
 
+    def test_what_only_a_start_changes_is_told(self):
+        for listen in ({"socket_mode": "0600"}, {"socket_group": "0"}):
+            daemon = self.daemon(self.sandbox())
+            daemon.configure({"listen": listen})
+            daemon.reload()
+            harness.wait_for(lambda d=daemon: "reloaded" in d.log(), what="the reload")
+            self.assertIn("change at the next start", daemon.log())
+
     def test_a_fetch_goes_on_through_it(self):
         sandbox = self.sandbox("--latency", "500")
         daemon = self.daemon(sandbox)

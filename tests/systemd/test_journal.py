@@ -46,6 +46,20 @@ class Journal(box.Case):
         self.assertIn("Subject: The token daemon has started", text)
         self.assertIn("It answers at /run/clerk-tokend/clerk-tokend.sock", text)
 
+    def test_no_secret_is_in_it(self):
+        """At the highest level, the audit and a configuration with the key in wrong places included."""
+        tokens = [self.box.run("clerk-token", "get", f"sess_{n}", "hasura").strip() for n in range(5)]
+        self.box.attempt("clerk-token", "get", "sess_missing")
+        self.box.attempt("clerk-token", "get", "sess_1", "--not", box.SECRET_KEY)
+        self.box.configure(f"[access]\nallow = {box.SECRET_KEY}\n")
+        self.box.run("systemctl", "reload", SERVICE)
+        harness.wait_for(lambda: "reload failed" in self.box.journal(), what="the refusal")
+        self.box.run("systemctl", "stop", SERVICE)
+        journal = self.box.run("journalctl", "-o", "export", "-u", SERVICE)
+        self.assertGreaterEqual(journal.count("CLERK_TOKEN_ID="), len(tokens))
+        for secret in [token.split(".")[2] for token in tokens] + [box.SECRET_KEY]:
+            self.assertNotIn(secret, journal)
+
     def test_all_memory_is_locked(self):
         pid = self.box.main_pid()
         if not re.search(r"locked memory +unlimited", self.box.run("cat", f"/proc/{pid}/limits")):

@@ -10,7 +10,8 @@ import harness
 
 SERVICE = "clerk-tokend.service"
 SOCKET = "clerk-tokend.socket"
-PACKAGES = ("clerk-tokend", "clerk-token", "libclerktoken1", "libclerktoken-dev")
+PACKAGES = ("clerk-tokend", "clerk-token", "libclerktoken1", "libclerktoken-dev",
+            "clerk-bapi-sandbox")
 DIST = harness.ROOT / "dist"
 BUILD_S = 600
 TOKENS = 1000
@@ -108,6 +109,9 @@ class Package(box.Case):
         self.use()
         token = self.box.run("clerk-token", "get", "sess_1", "hasura")
         self.assertEqual(token.count("."), 2)
+        for program in ("clerk-bapi-sandbox", "clerk-token"):
+            self.assertIn(self.box.version, self.box.run(program, "--version"))
+            self.assertIn(program + ":", self.box.run("dpkg", "-S", f"/usr/bin/{program}"))
 
     def test_upgraded(self):
         """Clients see a pause and no error; what was in memory is there."""
