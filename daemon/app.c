@@ -443,8 +443,7 @@ static int serve(struct app *app)
 	notify_ready(&app->notify, clock_boot());
 	loop_arm(app->loop, app->notify.next);
 	result = loop_run(app->loop);
-	/* The key may be another one by now. */
-	/* For the key that the next process will have. */
+	/* Not for the one in use, but the one that the next process will have. */
 	warm_keep(app->engine,
 		  &(struct warm_owner){ keyring_configured(&app->keys), app->config.api_url });
 	return result;

@@ -3,11 +3,17 @@
 
 #include <errno.h>
 
+void engine_client_forbid(struct client *client)
+{
+	grant_deinit(&client->grant);
+	client->admin = false;
+}
+
 int engine_client_judge(struct engine *e, struct client *client, const struct identity *who)
 {
 	int result;
 
-	grant_deinit(&client->grant); /* good for the last rules only: now it may nothing */
+	engine_client_forbid(client); /* the grant is good for the last rules only */
 	result = access_grant(e->access, e->config.own_uid, who, &client->grant);
 	client->admin = client->grant.is_admin;
 	return result;

@@ -95,6 +95,7 @@ void engine_key_changed(struct engine *e, struct mono now);
 void engine_set_access(struct engine *e, const struct access *access);
 int engine_client_judge(struct engine *e, struct client *client,
 			const struct identity *who);	/* 0 or -ENOMEM: it may nothing then */
+void engine_client_forbid(struct client *client);	/* who can't be told: it may nothing */
 void engine_enforce(struct engine *e, struct mono now); /* effects */
 
 /* Admits a client. 0, -ENOMEM, or 1 where the daemon or this user has no room for one more. */

@@ -376,6 +376,8 @@ int conn_judge(struct conn *conn)
 
 	if (result == 0)
 		result = engine_client_judge(conn->owner->engine, &conn->client, &peer.who);
+	else
+		engine_client_forbid(&conn->client);
 	keep_unit(conn, &peer);
 	peer_deinit(&peer);
 	return result;

@@ -4,15 +4,17 @@
 
 #include "daemon/sys/clock.h"
 
-#define SD_JOURNAL_SUPPRESS_LOCATION /* it would always be the same */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <systemd/sd-journal.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define IDENTIFIER "clerk-tokend"
@@ -22,7 +24,8 @@
 #define PERIOD_MS 10000
 #define OTHERS 64 /* messages without an id that are told apart */
 #define RECORD_MAX 4096
-#define OWN_FIELDS 4 /* MESSAGE, MESSAGE_ID, PRIORITY, SYSLOG_IDENTIFIER */
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+#define PATIENCE_MS 100 /* for a journal that has much to do */
 
 /* Made with `journalctl --new-id128`, once and for all. */
 static const struct {
@@ -53,6 +56,12 @@ _Static_assert(sizeof(messages) / sizeof(*messages) == MESSAGE_COUNT, "each has 
 
 static int max_level = LOG_INFO;
 
+static struct {
+	int fd;	       /* -1: not yet */
+	bool is_stuck; /* it had no room for the last message */
+	uint64_t lost; /* messages, since it took one */
+} journal = { .fd = -1 };
+
 /* How often a message came in this period. One without an id is known by its format string. */
 static struct repeats {
 	const char *format;
@@ -79,12 +88,10 @@ static bool is_journal(void)
 	return strcmp(stream, own) == 0;
 }
 
-/* What the journal gets of one message. */
+/* What the journal gets of one message, in its native protocol: a line for each field. */
 struct record {
 	char text[RECORD_MAX];
 	size_t len;
-	struct iovec iov[OWN_FIELDS + LOG_FIELDS_MAX];
-	int n;
 };
 
 /* "NAME=value"; one that doesn't fit is left out, the line has as much of it as fits there. */
@@ -95,14 +102,17 @@ static void record_add(struct record *r, const char *prefix, struct log_field fi
 	int len = field.text
 		      ? snprintf(at, room, "%s%s=%s", prefix, field.name, field.text)
 		      : snprintf(at, room, "%s%s=%" PRId64, prefix, field.name, field.number);
+	char *c = at;
 
 	if (len < 0 || (size_t)len >= room)
 		return;
-	for (char *c = at; *c != '='; c++)
+	for (; *c != '='; c++)
 		if (*c >= 'a' && *c <= 'z')
 			*c = (char)(*c - 'a' + 'A');
-	r->iov[r->n++] = (struct iovec){ at, (size_t)len };
-	r->len += (size_t)len;
+	while ((c = strchr(c, '\n')))
+		*c = ' ';
+	at[len] = '\n';
+	r->len += (size_t)len + 1;
 }
 
 static bool has_value(const struct log_field *field)
@@ -110,9 +120,41 @@ static bool has_value(const struct log_field *field)
 	return !field->text || *field->text;
 }
 
-/* False if the journal is not there. */
-static bool write_to_journal(int level, enum log_message message, const char *line,
-			     const struct log_field fields[])
+static int journal_open(void)
+{
+	const struct timeval patience = { .tv_usec = PATIENCE_MS * 1000 };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0) {
+		(void)close(fd); /* nothing was written */
+		return -1;
+	}
+	return fd;
+}
+
+/* Whoever waits for a journal that stands still, as sd_journal_sendv(3) does, stands still, too: it
+ * is waited for once, and from then on not before it takes something again. 0, or negative errno:
+ * -EAGAIN, it has no room. */
+static int journal_send(const struct record *r)
+{
+	static const struct sockaddr_un address = { AF_UNIX, JOURNAL_SOCKET };
+	ssize_t n;
+
+	if (journal.fd < 0)
+		journal.fd = journal_open();
+	if (journal.fd < 0)
+		return -errno;
+	n = sendto(journal.fd, r->text, r->len,
+		   MSG_NOSIGNAL | (journal.is_stuck ? MSG_DONTWAIT : 0),
+		   (const struct sockaddr *)&address, sizeof(address));
+	if (n < 0 && errno != EAGAIN)
+		return -errno;
+	journal.is_stuck = n < 0;
+	return n < 0 ? -EAGAIN : 0;
+}
+
+static int write_record(int level, enum log_message message, const char *line,
+			const struct log_field fields[])
 {
 	struct record r = { .len = 0 };
 
@@ -124,7 +166,33 @@ static bool write_to_journal(int level, enum log_message message, const char *li
 	for (size_t i = 0; i < LOG_FIELDS_MAX && fields[i].name; i++)
 		if (has_value(&fields[i]))
 			record_add(&r, PREFIX, fields[i]);
-	return sd_journal_sendv(r.iov, r.n) == 0;
+	return journal_send(&r);
+}
+
+/* What it had no room for is told as a number, before the next that it takes. */
+static int tell_lost(void)
+{
+	const struct log_field fields[] = { log_number("lost", (int64_t)journal.lost), LOG_END };
+	int result = journal.lost
+			 ? write_record(LOG_WARNING, MESSAGE_OTHER,
+					"the journal had no room for messages, ignoring", fields)
+			 : 0;
+
+	if (result == 0)
+		journal.lost = 0;
+	return result;
+}
+
+/* False if the journal is not there. */
+static bool write_to_journal(int level, enum log_message message, const char *line,
+			     const struct log_field fields[])
+{
+	int result = tell_lost();
+
+	if (result == 0)
+		result = write_record(level, message, line, fields);
+	journal.lost += result == -EAGAIN;
+	return result == 0 || result == -EAGAIN;
 }
 
 static void write_line(int level, enum log_message message, const char *line,

@@ -9,6 +9,9 @@
  * What repeats faster than it helps is held back, for each message by itself, and told as a number
  * when its period is over; but what is asked for explicitly is not, that is level debug and the
  * audit.
+ *
+ * A journal that takes nothing holds nobody up: what it has no room for is lost, and told as a
+ * number when it has.
  */
 #pragma once
 

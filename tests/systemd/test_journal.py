@@ -40,6 +40,19 @@ class Journal(box.Case):
         self.assertEqual((told["CLERK_UNIT"], told["CLERK_UID"]), ("somebody.service", "0"))
         self.assertRegex(told["CLERK_TOKEN_ID"], r"^[0-9a-f]{16}$")
 
+    def test_a_journal_that_hangs(self):
+        """Nobody waits for it; what it had no room for is counted."""
+        journald = self.box.main_pid("systemd-journald.service")
+        self.box.run("kill", "-STOP", journald)
+        try:
+            for _ in range(600):  # more than a socket's queue holds anywhere
+                self.box.run("clerk-token", "get", "sess_3")
+        finally:
+            self.box.run("kill", "-CONT", journald)
+        self.box.run("clerk-token", "get", "sess_3")
+        told = self.wait_for("PRIORITY=4")[-1]
+        self.assertGreater(int(told["CLERK_LOST"]), 0)
+
     def test_the_catalogue(self):
         self.box.run("journalctl", "--update-catalog")
         text = self.box.run("journalctl", "-x", "-u", SERVICE)

@@ -15,6 +15,7 @@ PACKAGES = ("clerk-tokend", "clerk-token", "libclerktoken1", "libclerktoken-dev"
 DIST = harness.ROOT / "dist"
 BUILD_S = 600
 TOKENS = 1000
+INSTANCE = "clerk-tokend@other"
 
 
 def make(*arguments):
@@ -81,6 +82,14 @@ class Package(box.Case):
         self.box.configure("rate_limit = 100000/1s\nbudget = 100%")
         self.box.bapi("POST", "config", lifetime_s=3600, rate_limit=None)
 
+    def start_instance(self):
+        """One that is running, and asked for nothing."""
+        self.box.give_key(instance="other")
+        self.box.configure(instance="other")
+        self.box.run("systemctl", "start", f"{INSTANCE}.service")
+        self.addCleanup(self.box.attempt, "systemctl", "stop", f"{INSTANCE}.socket",
+                        f"{INSTANCE}.service")
+
     def fill(self):
         """Asks for many tokens; how many came from memory."""
         script = ("import socket\n"
@@ -127,12 +136,27 @@ class Package(box.Case):
         self.assertEqual(load.finish()["errors"], 0)
         self.assertEqual(self.box.bapi_calls(), calls)
 
+    def test_instances_upgraded(self):
+        """Those that run go on as the new version, those that do not stay as they are."""
+        self.use()
+        self.start_instance()
+        before = self.box.main_pid(f"{INSTANCE}.service")
+        self.install("next")
+        self.box.wait_for_property(f"{INSTANCE}.service", "SubState", "running")
+        self.assertNotEqual(self.box.main_pid(f"{INSTANCE}.service"), before)
+        self.box.run("systemctl", "stop", f"{INSTANCE}.service")
+        self.install("now")
+        self.assertEqual(self.box.show(f"{INSTANCE}.service", "ActiveState"), "inactive")
+
     def test_removed_and_purged(self):
         self.use()
+        self.start_instance()
         self.box.run("clerk-token", "get", "sess_1")
         self.dpkg("--remove", *PACKAGES)
         self.assertEqual(self.box.show(SERVICE, "ActiveState"), "inactive")
         self.assertEqual(self.box.show(SOCKET, "ActiveState"), "inactive")
+        self.assertEqual(self.box.show(f"{INSTANCE}.service", "ActiveState"), "inactive")
+        self.assertEqual(self.box.show(f"{INSTANCE}.socket", "ActiveState"), "inactive")
         kept = self.box.run("ls", "/etc/clerk-tokend", "/etc/credstore.encrypted")
         self.assertIn("clerk-tokend.conf", kept)
         self.assertIn("clerk_secret_key", kept)
