@@ -244,6 +244,7 @@ static int use(struct app *app, const struct config *config, const struct secret
 /* Takes on a configuration and a key that have passed; both are moved in. */
 static int adopt(struct app *app, struct mono now, struct config *config, struct secret *key)
 {
+	bool moves = strcmp(app->config.api_url, config->api_url) != 0;
 	int result = use(app, config, key);
 
 	if (result < 0)
@@ -251,6 +252,10 @@ static int adopt(struct app *app, struct mono now, struct config *config, struct
 	harden_key(key->ptr, key->len);
 	if (keyring_configure(&app->keys, key))
 		engine_key_changed(app->engine, now);
+	if (moves) {
+		keyring_start_over(&app->keys);
+		engine_moved(app->engine, now);
+	}
 	conns_set_audit(app->conns, config->audit);
 	conns_set_access(app->conns, config->access);
 	config_deinit(&app->config);

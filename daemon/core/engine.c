@@ -536,6 +536,12 @@ void engine_key_changed(struct engine *e, struct mono now)
 	flight_dispatch(e, now);
 }
 
+void engine_moved(struct engine *e, struct mono now)
+{
+	(void)drop_all(e, now);
+	engine_key_changed(e, now);
+}
+
 bool engine_note_clock(struct engine *e, struct wall now, const struct outcome *outcome,
 		       struct skew *ret_skew)
 {

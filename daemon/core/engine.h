@@ -89,6 +89,9 @@ void engine_give_up(struct engine *e, struct mono now);
  * not: the other key is most often of the same instance, and shares its limit. Effects. */
 void engine_key_changed(struct engine *e, struct mono now);
 
+/* It is another Clerk from now on: what the last one said is forgotten. Effects. */
+void engine_moved(struct engine *e, struct mono now);
+
 /* Sets the rules, which stay the caller's (NULL: none). Where there are clients, each must be
  * judged anew, and what was in the making under the last rules is refused by engine_enforce().
  * Until then nothing else may be called. */

@@ -73,6 +73,12 @@ bool keyring_configure(struct keyring *k, struct secret *key)
 	return true;
 }
 
+void keyring_start_over(struct keyring *k)
+{
+	forget_other(k);
+	k->standing = KEY_UNTRIED;
+}
+
 enum key_verdict keyring_judge(const struct keyring *k, const char *key_id, enum outcome_kind kind)
 {
 	static const enum key_verdict refused[] = {

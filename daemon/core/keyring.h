@@ -55,6 +55,9 @@ const struct secret *keyring_configured(const struct keyring *k);
  * were made with another one until now. */
 bool keyring_configure(struct keyring *k, struct secret *key);
 
+/* The configured key is for another Clerk than the ones before, which are nothing to it. */
+void keyring_start_over(struct keyring *k);
+
 /* What follows from an answer to a request that was made with the key of that id. Nothing is
  * changed: that is keyring_follow()'s, once the key to be used is in use. */
 enum key_verdict keyring_judge(const struct keyring *k, const char *key_id, enum outcome_kind kind);

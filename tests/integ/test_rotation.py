@@ -74,6 +74,23 @@ class RotationTest(harness.Case):
         statuses = self.bapi.stats()["by_status"]
         self.assertEqual(statuses.get("401", 0), 0, statuses)
 
+    def test_another_clerk(self):
+        """Nothing of the last one is served, and its key is not sent to the other."""
+        self.begin(OLD)
+        other = self.sandbox("--secret-key", NEW)
+        first = harness.Reply(self.served.ask("GET sess_both -"))
+        self.served.configure({"clerk": {"api_url": other.http}})
+        self.change_to(NEW)
+        self.assert_key("untried")
+        second = harness.Reply(self.served.ask("GET sess_both -"))
+        self.assertEqual(second.src, "clerk")
+        self.assertNotEqual(second.jwt, first.jwt)
+        self.assertEqual(other.calls(), 1)
+        self.served.configure({"clerk": {"api_url": self.bapi.http}})
+        self.change_to(WRONG)
+        self.assertEqual(self.get().code, "unauthorized")
+        self.assert_key("refused")
+
     def test_flights_on_the_old_key_finish(self):
         self.begin(OLD, NEW)
         self.bapi.config(latency_ms=600)

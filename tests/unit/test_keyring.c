@@ -158,6 +158,16 @@ static void test_reloads_during_a_fallback(void **state)
 	assert_keys("old", NULL, "accepted");
 }
 
+static void test_another_clerk(void **state)
+{
+	(void)state;
+	begin_trial();
+	keyring_start_over(&keys);
+	assert_keys("new", NULL, "untried");
+	assert_int_equal(answered("new", OUTCOME_KEY_REFUSED), KEY_IS_REFUSED);
+	assert_keys("new", NULL, "refused");
+}
+
 static void test_verdicts_that_swap(void **state)
 {
 	(void)state;
@@ -180,6 +190,7 @@ int main(void)
 						end),
 		cmocka_unit_test_setup_teardown(test_reloads_during_a_trial, begin, end),
 		cmocka_unit_test_setup_teardown(test_reloads_during_a_fallback, begin, end),
+		cmocka_unit_test_setup_teardown(test_another_clerk, begin, end),
 		cmocka_unit_test_setup_teardown(test_verdicts_that_swap, begin, end),
 	};
 
