@@ -1,24 +1,10 @@
 /* daemon/core/cache: what is resident stays within the bound, whatever sizes come and go. */
+#include "tests/unit/resident.h"
 #include "tests/unit/unit.h"
 #include "tests/unit/test_cache_world.h"
 
 #define MAX_BYTES (16u << 20)
 #define BEYOND (1u << 19) /* what may be resident beside the bound, the test's own among it */
-
-/* In bytes, without the pages of files. */
-static size_t resident(void)
-{
-	FILE *rollup = fopen("/proc/self/smaps_rollup", "r");
-	char line[200];
-	size_t kib = 0;
-
-	assert_non_null(rollup);
-	while (!kib && fgets(line, sizeof(line), rollup))
-		(void)sscanf(line, "Anonymous: %zu kB", &kib);
-	(void)fclose(rollup);
-	assert_true(kib);
-	return kib * 1024;
-}
 
 /* `count` new keys with tokens of that size or up to `more` more; the most that was resident. */
 static size_t come(struct world *w, struct unit_random *random, size_t *session, size_t count,

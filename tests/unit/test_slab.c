@@ -1,4 +1,5 @@
 /* base/slab: blocks don't overlap, what is freed is wiped, and empty runs go back to the kernel. */
+#include "tests/unit/resident.h"
 #include "tests/unit/unit.h"
 #include "tests/unit/wiped.h"
 
@@ -19,21 +20,6 @@ struct block {
 };
 
 static struct block held[HELD_MAX];
-
-/* In bytes, without the pages of files, of the program itself among them. */
-static size_t resident(void)
-{
-	FILE *rollup = fopen("/proc/self/smaps_rollup", "r");
-	char line[200];
-	size_t kib = 0;
-
-	assert_non_null(rollup);
-	while (!kib && fgets(line, sizeof(line), rollup))
-		(void)sscanf(line, "Anonymous: %zu kB", &kib);
-	(void)fclose(rollup);
-	assert_true(kib);
-	return kib * 1024;
-}
 
 static struct block block_of(struct slab *s, size_t size, unsigned char fill)
 {
