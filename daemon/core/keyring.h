@@ -4,8 +4,8 @@
  *   SETTLED   `current` is the configured key, and there is no other
  *   TRIAL     `current` is the configured key, of which Clerk has said nothing yet; `other` is the
  *             last one that Clerk has accepted
- *   FALLBACK  Clerk has refused the configured key, which is `other`; `current` is the last one
- * that it has accepted, for as long as it does
+ *   FALLBACK  Clerk has refused the configured key, which is `other`; `current` is the
+ *             last one that it has accepted, for as long as it does
  *
  * A key is known to Clerk's answers by its id. What was asked with a key that is not `current` any
  * more decides nothing, but that the one from before is of no use as a fallback either.

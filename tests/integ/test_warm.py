@@ -193,9 +193,10 @@ class WarmTest(harness.Case):
         print(f"stopped in {stopped_s * 1000:.0f} ms, first answer after {first_s * 1000:.0f} ms")
         if not harness.is_sanitized(manager.program):
             self.assertLess(cpu_s, FIRST_ANSWER_S)
-            if not harness.is_busy():
-                self.assertLess(first_s, FIRST_ANSWER_S, manager.log())
-                self.assertLess(stopped_s, 1)
+            if harness.is_busy() and (first_s >= FIRST_ANSWER_S or stopped_s >= 1):
+                self.skipTest(f"the machine is busy: {stopped_s:.3f} s to stop, {first_s:.3f} to answer")
+            self.assertLess(first_s, FIRST_ANSWER_S, manager.log())
+            self.assertLess(stopped_s, 1)
 
     def test_in_any_order_and_again(self):
         sandbox, manager = self.warm()

@@ -76,8 +76,9 @@ class Warm(box.Case):
         self.assertEqual(self.box.bapi_calls(), calls)
         self.assertEqual(self.box.show(SERVICE, "NFileDescriptorStore"), "0")
         print(f"first answers {firsts} ms after the start; pauses of {pauses} ms")
-        if not harness.is_busy():
-            self.assertLess(min(firsts), FIRST_ANSWER_MS)
+        if harness.is_busy() and min(firsts) >= FIRST_ANSWER_MS:
+            self.skipTest(f"the machine is busy: first answers {firsts} ms after the start")
+        self.assertLess(min(firsts), FIRST_ANSWER_MS)
 
     def test_another_key(self):
         self.box.run("clerk-token", "get", "sess_1")

@@ -5,6 +5,7 @@
 #include "tests/unit/test_engine_world.h"
 
 #include "daemon/core/state.h"
+#include "daemon/core/waiter.h"
 
 #define DAY INT64_C(86400000)
 
@@ -419,6 +420,17 @@ static void test_after_a_long_sleep(void **state)
 	end();
 }
 
+/* Nobody gets it, but a push may be on its way when it ends. */
+static void test_the_life_of_what_has_ended_is_nothing(void **state)
+{
+	struct entry entry = { .expires_at = { 5000 } };
+	struct token_view view = entry_view(&entry, (struct mono){ 5001 }, SOURCE_CACHE);
+
+	(void)state;
+	assert_int_equal(view.ttl_ms, 0);
+	assert_int_equal(view.reuse_ms, 0);
+}
+
 static void test_a_smaller_memory(void **state)
 {
 	(void)state;
@@ -559,6 +571,7 @@ int main(void)
 		cmocka_unit_test_setup(test_the_old_key_is_refused_just_now, setup),
 		cmocka_unit_test_setup(test_an_audit_sees_each_token, setup),
 		cmocka_unit_test_setup(test_after_a_long_sleep, setup),
+		cmocka_unit_test(test_the_life_of_what_has_ended_is_nothing),
 		cmocka_unit_test_setup(test_a_smaller_memory, setup),
 		cmocka_unit_test_setup(test_a_token_that_there_is_no_room_for, setup),
 		cmocka_unit_test(test_memory_runs_out_anywhere),
