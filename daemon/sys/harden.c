@@ -30,8 +30,7 @@ void harden_memory(void)
 		limit.rlim_cur = 0;
 	if (limit.rlim_cur != RLIM_INFINITY || mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
 		log_event(LOG_NOTICE, MESSAGE_NOT_LOCKED,
-			  "memory is not locked but for the key, tokens may get into swap, "
-			  "ignoring",
+			  "only the secret key is locked in memory, tokens may get into swap",
 			  log_number("limit", limit.rlim_cur == RLIM_INFINITY
 						  ? -1
 						  : (int64_t)limit.rlim_cur));

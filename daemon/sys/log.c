@@ -173,10 +173,9 @@ static int write_record(int level, enum log_message message, const char *line,
 static int tell_lost(void)
 {
 	const struct log_field fields[] = { log_number("lost", (int64_t)journal.lost), LOG_END };
-	int result = journal.lost
-			 ? write_record(LOG_WARNING, MESSAGE_OTHER,
-					"the journal had no room for messages, ignoring", fields)
-			 : 0;
+	int result = journal.lost ? write_record(LOG_WARNING, MESSAGE_OTHER,
+						 "the journal had no room for messages", fields)
+				  : 0;
 
 	if (result == 0)
 		journal.lost = 0;

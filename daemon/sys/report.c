@@ -50,7 +50,7 @@ void report_clock(const struct skew *skew)
 {
 	if (skew->is_wide)
 		log_event(LOG_WARNING, MESSAGE_CLOCK_DIFFERS,
-			  "this host's clock and Clerk's differ, ignoring",
+			  "this host's clock and Clerk's differ, which changes nothing",
 			  log_number("skew_s", skew->s));
 	else
 		log_info("this host's clock and Clerk's agree again");
