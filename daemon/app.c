@@ -23,6 +23,7 @@
 #include "daemon/sys/settings.h"
 #include "daemon/sys/upstream.h"
 #include "daemon/sys/warm.h"
+#include "daemon/sys/webhooks.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -51,7 +52,9 @@ struct app {
 	struct upstream *upstream;
 	struct conns *conns;
 	struct listener *listener;
-	struct metrics *metrics; /* NULL: off */
+	struct metrics *metrics;	     /* NULL: off */
+	struct webhooks *webhooks;	     /* the same */
+	struct svix_secrets webhook_secrets; /* until `webhooks` takes them */
 	struct notify notify;
 	struct activation handed;
 	struct mono stop_at; /* MONO_NEVER: not stopping */
@@ -185,6 +188,13 @@ static void on_timer(void *arg)
 	conns_settle(app->conns, now);
 }
 
+static void on_webhook(void *arg)
+{
+	struct app *app = arg;
+
+	conns_settle(app->conns, clock_boot());
+}
+
 static void stop(struct app *app)
 {
 	struct mono now = clock_boot();
@@ -308,12 +318,21 @@ static int reload_key(const struct app *app, const struct config *config, struct
 
 static void warn_of_restart(const struct app *app, const struct config *config)
 {
-	if (strcmp(app->config.socket, config->socket) != 0 ||
-	    app->config.socket_mode != config->socket_mode ||
-	    !span_equal(span_str(app->config.socket_group), span_str(config->socket_group)) ||
-	    !span_equal(span_str(app->config.metrics), span_str(config->metrics)))
-		log_warning("[listen] socket, socket_mode, socket_group and metrics change at the "
-			    "next start, ignoring");
+	const struct config *last = &app->config;
+	const struct {
+		const char *name, *last, *next;
+	} texts[] = {
+		{ "socket", last->socket, config->socket },
+		{ "socket_group", last->socket_group, config->socket_group },
+		{ "metrics", last->metrics, config->metrics },
+		{ "webhooks", last->webhooks, config->webhooks },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (!span_equal(span_str(texts[i].last), span_str(texts[i].next)))
+			log_warning("[listen] %s changes at the next start only", texts[i].name);
+	if (last->socket_mode != config->socket_mode)
+		log_warning("[listen] socket_mode changes at the next start only");
 }
 
 /* What is wrong with the new configuration leaves the old one in place. */
@@ -322,16 +341,21 @@ static void reload(struct app *app)
 	struct mono now = clock_boot();
 	struct config config = { 0 };
 	struct secret key = SECRET_NONE;
+	struct svix_secrets webhook_secrets = { 0 };
 	int result;
 
 	notify_reloading();
 	result = settings_load(app->options->config_path, app->options->socket, &config);
+	if (result == 0)
+		result = settings_load_webhook_secrets(&config, &webhook_secrets);
 	if (result == 0)
 		result = reload_key(app, &config, &key);
 	if (result >= 0) {
 		warn_of_restart(app, &config);
 		result = adopt(app, now, &config, &key);
 	}
+	if (result == 0 && webhook_secrets.count)
+		webhooks_configure(app->webhooks, &webhook_secrets);
 	if (result < 0)
 		log_event(LOG_ERR, MESSAGE_RELOAD_FAILED,
 			  "reload failed, the configuration from before stays");
@@ -340,6 +364,7 @@ static void reload(struct app *app)
 			  log_text("key_id", app->keys.current_id));
 	config_deinit(&config);
 	secret_deinit(&key);
+	svix_secrets_deinit(&webhook_secrets);
 	conns_settle(app->conns, now);
 	notify_reloaded(&app->notify, now, result == 0);
 }
@@ -394,6 +419,7 @@ static int build(struct app *app)
 {
 	const struct loop_callbacks loop = { on_timer, on_signal, on_turn, app };
 	const struct conns_callbacks conns = { drain, settled, app };
+	const struct webhooks_callbacks webhooks = { on_webhook, app };
 	const struct upstream_config upstream = upstream_config(&app->config);
 	int result = activation_take(&app->handed);
 
@@ -413,17 +439,22 @@ static int build(struct app *app)
 	if (result == 0)
 		result =
 		    metrics_new(loop_base(app->loop), app->engine, &app->config, &app->metrics);
+	if (result == 0)
+		result = webhooks_new(loop_base(app->loop), app->engine, &app->config,
+				      &app->webhook_secrets, &webhooks, &app->webhooks);
 	return result == 0 ? listen_to_clients(app) : result;
 }
 
 static void teardown(struct app *app)
 {
+	webhooks_free(app->webhooks);
 	metrics_free(app->metrics);
 	listener_free(app->listener);
 	conns_free(app->conns);
 	upstream_free(app->upstream);
 	engine_free(app->engine);
 	loop_free(app->loop);
+	svix_secrets_deinit(&app->webhook_secrets);
 	keyring_deinit(&app->keys);
 	config_deinit(&app->config);
 }
@@ -488,7 +519,9 @@ enum app_result app_run(const struct app_options *options)
 	if (settings_load(options->config_path, options->socket, &app.config) < 0)
 		return APP_BAD_CONFIG;
 	log_set_level(log_level(&app.config));
-	if (settings_load_key(&app.config, &key) != 0) {
+	if (settings_load_key(&app.config, &key) != 0 ||
+	    settings_load_webhook_secrets(&app.config, &app.webhook_secrets) != 0) {
+		secret_deinit(&key);
 		config_deinit(&app.config);
 		return APP_BAD_CONFIG;
 	}
@@ -508,12 +541,16 @@ enum app_result app_check(const struct app_options *options)
 {
 	struct config config;
 	struct secret key = SECRET_NONE;
+	struct svix_secrets webhook_secrets = { 0 };
 	int result = settings_load(options->config_path, options->socket, &config);
 
 	if (result < 0)
 		return APP_BAD_CONFIG;
 	result = settings_load_key(&config, &key);
+	if (result == 0)
+		result = settings_load_webhook_secrets(&config, &webhook_secrets);
 	secret_deinit(&key);
+	svix_secrets_deinit(&webhook_secrets);
 	config_deinit(&config);
 	return result ? APP_BAD_CONFIG : APP_OK;
 }

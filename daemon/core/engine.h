@@ -16,6 +16,7 @@
 #include "daemon/core/keyring.h"
 #include "daemon/core/skew.h"
 #include "daemon/core/stats.h"
+#include "daemon/core/webhook.h"
 #include "proto/request.h"
 
 struct engine;
@@ -130,6 +131,9 @@ void engine_prefetch(const struct engine *e, uint64_t hash);
 bool engine_lookup(struct engine *e, struct mono now, struct span args, uint64_t hash,
 		   struct token_view *ret);
 
+/* The session has ended: as a DROP of all its tokens, by nobody. Effects. */
+void engine_drop_session(struct engine *e, struct mono now, struct span session);
+
 /* Nobody waits for that answer any more; the fetch goes on. Effects. */
 void engine_abandon(struct engine *e, struct waiter *waiter);
 
@@ -141,6 +145,12 @@ void engine_fetched(struct engine *e, struct mono now, struct demand *flight,
  * operator is to be told: *ret_skew is what. */
 bool engine_note_clock(struct engine *e, struct wall now, const struct outcome *outcome,
 		       struct skew *ret_skew);
+
+/* The time by Clerk's clock, as far as is known. */
+struct wall engine_clerk_time(const struct engine *e, struct wall now);
+
+/* Counts a webhook. */
+void engine_note_webhook(struct engine *e, enum webhook_verdict verdict);
 
 /* Does what is due, or, of much, a part: then the next one is due at once. Effects. */
 void engine_tick(struct engine *e, struct mono now);

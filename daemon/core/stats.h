@@ -12,6 +12,8 @@ struct stats {
 	uint64_t hits;	/* answered from memory at once */
 	uint64_t waits; /* had to wait for Clerk */
 	uint64_t drops, flushes;
+	uint64_t webhooks; /* that came */
+	uint64_t webhooks_ended, webhooks_refused;
 	uint64_t fetches; /* requests sent to Clerk */
 	uint64_t fetches_for_callers, fetches_for_renewal;
 	uint64_t tokens; /* fetches that brought one */
@@ -39,6 +41,9 @@ enum stats_number {
 	STATS_WAITS,
 	STATS_DROPS,
 	STATS_FLUSHES,
+	STATS_WEBHOOKS,
+	STATS_WEBHOOKS_ENDED,
+	STATS_WEBHOOKS_REFUSED,
 	STATS_FETCHES,
 	STATS_FETCHES_FOR_CALLERS,
 	STATS_FETCHES_FOR_RENEWAL,

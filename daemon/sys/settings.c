@@ -89,6 +89,17 @@ int settings_load(const char *config_path, const char *socket, struct config *re
 	return 0;
 }
 
+int settings_load_webhook_secrets(const struct config *config, struct svix_secrets *ret)
+{
+	char text[FILES_ERROR_SIZE] = "out of memory";
+	int result = config->webhooks ? files_load_webhook_secrets(config, ret, text) : 0;
+
+	if (result)
+		log_event(LOG_ERR, MESSAGE_BAD_KEY, "the secret for webhooks can't be used",
+			  log_text("reason", text));
+	return result ? -EINVAL : 0;
+}
+
 int settings_load_key(const struct config *config, struct secret *ret)
 {
 	char text[FILES_ERROR_SIZE] = "out of memory";

@@ -305,7 +305,7 @@ class ReloadTest(ProgramCase):
             daemon.configure({"listen": listen})
             daemon.reload()
             harness.wait_for(lambda d=daemon: "reloaded" in d.log(), what="the reload")
-            self.assertIn("change at the next start", daemon.log())
+            self.assertIn("changes at the next start", daemon.log())
 
     def test_a_fetch_goes_on_through_it(self):
         sandbox = self.sandbox("--latency", "500")
