@@ -96,10 +96,12 @@ CLERKTOKEN_PUBLIC const char *clerktoken_version(void);
 struct clerktoken_client;
 
 struct clerktoken_options {
-	size_t size;	    /* sizeof(struct clerktoken_options); all else may be zero */
-	const char *socket; /* path of the daemon's socket. NULL: $CLERK_TOKEND_SOCKET, else
-			     * $XDG_RUNTIME_DIR/clerk-tokend/clerk-tokend.sock if it exists,
-			     * else /run/clerk-tokend/clerk-tokend.sock */
+	size_t size;		 /* sizeof(struct clerktoken_options); all else may be zero */
+	const char *socket;	 /* path of the daemon's socket. NULL: $CLERK_TOKEND_SOCKET, else
+				  * $XDG_RUNTIME_DIR/clerk-tokend/clerk-tokend.sock if it exists,
+				  * else /run/clerk-tokend/clerk-tokend.sock */
+	bool no_copies;		 /* ask the daemon each time */
+	size_t copies_max_bytes; /* of memory for tokens that may be handed out again; 0: 16 MiB */
 };
 
 /* Doesn't connect yet. `options` may be NULL. The environment is read here, and only here. */
@@ -139,7 +141,14 @@ struct clerktoken_get_options {
 };
 
 /* The session's token for a template; NULL or "-": the plain session token. The caller owns the
- * reference that it gets. */
+ * reference that it gets.
+ *
+ * The client keeps copies of its own, unless that is turned off. While the daemon allows it (see
+ * clerktoken_token_reuse_ms()) a call is answered from there, with the same token, at once, and
+ * without a system call; its state and source are what they were when it came. `min_ttl_s` and
+ * `refused_id` hold as ever. The client hears of what is dropped anywhere on the host: a token that
+ * was dropped is handed out for 20 ms more at most, and not at all after a drop by this client has
+ * returned. What ends is wiped by later calls: a client that is used no more keeps it in memory. */
 CLERKTOKEN_PUBLIC enum clerktoken_error clerktoken_get(
     struct clerktoken_client *client, const char *session, const char *template_name,
     const struct clerktoken_get_options *options, int timeout_ms, struct clerktoken_token **ret,

@@ -371,8 +371,11 @@ static int take_option(int option, const char *word, struct arguments *a)
 
 static enum status run(const struct command *command, const struct arguments *arguments)
 {
-	struct clerktoken_options options = { .size = sizeof(options),
-					      .socket = arguments->socket };
+	struct clerktoken_options options = {
+		.size = sizeof(options),
+		.socket = arguments->socket,
+		.no_copies = true, /* one call, one question */
+	};
 	struct clerktoken_client *client;
 	struct clerktoken_failure failure;
 	enum status status;

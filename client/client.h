@@ -3,12 +3,17 @@
 
 #include "client/clerktoken.h"
 #include "client/era.h"
+#include "client/copies.h"
 #include "client/pool.h"
+#include "client/tracking.h"
 
 struct clerktoken_client {
 	_Atomic unsigned refs;	 /* the caller's and one of each watch */
 	_Atomic bool has_worked; /* a daemon has answered before: worth waiting for its restart */
 	struct era era;
+	bool keeps_copies;
+	struct tracking tracking;
+	struct copies copies;
 	struct pool pool;
 	char *user_socket; /* to be used if it exists, or NULL */
 	char *socket;

@@ -78,6 +78,7 @@ int conn_open(const char *path, int timeout_ms, uint32_t era, struct conn **ret)
 
 	if (!conn)
 		return -ENOMEM;
+	conn->path = path;
 	conn->era = era;
 	link_init(&conn->link);
 	result = open_at(conn, path, timeout_ms);

@@ -13,7 +13,8 @@
 
 struct conn {
 	int fd;
-	dev_t dev; /* of the socket that was opened */
+	const char *path; /* as it was given to conn_open() */
+	dev_t dev;	  /* of the socket that was opened */
 	ino_t ino;
 	uint32_t era;  /* in which it was opened */
 	bool is_spent; /* the daemon has said its last words on it */
@@ -21,8 +22,9 @@ struct conn {
 	struct mono asked; /* when the latest request was queued */
 };
 
-/* Connects within `timeout_ms` (negative: no limit), waiting only where the daemon's backlog is
- * full. 0, -ETIMEDOUT, -ENOMEM, or what socket(2) and connect(2) say. */
+/* Connects to a socket whose path outlives the connection, within `timeout_ms` (negative: no
+ * limit), waiting only where the daemon's backlog is full. 0, -ETIMEDOUT, -ENOMEM, or what
+ * socket(2) and connect(2) say. */
 int conn_open(const char *path, int timeout_ms, uint32_t era, struct conn **ret);
 
 /* Ends the connection, for a copy of it in a child too, and frees. NULL is accepted. */
