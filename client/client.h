@@ -19,5 +19,12 @@ struct clerktoken_client {
 	char *socket;
 };
 
+/* Written once: it is read by all threads. */
+static inline void client_has_worked(struct clerktoken_client *client)
+{
+	if (!client->has_worked)
+		client->has_worked = true;
+}
+
 struct clerktoken_client *client_ref(struct clerktoken_client *client);
 void client_unref(struct clerktoken_client *client);

@@ -112,7 +112,8 @@ static int receive(struct clerktoken_client *client)
 		int result;
 
 		if (next == LINK_WANTS_INPUT) {
-			result = receives++ < RECEIVES_MAX ? conn_receive(conn) : -ENOBUFS;
+			result =
+			    receives++ < RECEIVES_MAX ? conn_receive(conn, LINK_CHUNK) : -ENOBUFS;
 			if (result == -EAGAIN)
 				return 0;
 		} else {
