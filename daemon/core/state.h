@@ -3,6 +3,7 @@
 #pragma once
 
 #include "daemon/core/breaker.h"
+#include "daemon/core/busy.h"
 #include "daemon/core/cache.h"
 #include "daemon/core/engine.h"
 #include "daemon/core/latency.h"
@@ -66,6 +67,8 @@ struct engine {
 	bool has_dropped;     /* EFFECT_DROPPED */
 	struct key dropped;
 	char dropped_names[2 * WIRE_NAME_MAX];
+
+	struct busy busy; /* what STATS has seen of the keys */
 };
 
 /* watch.c: a watch of that demand, not established yet; NULL: no memory, or no room. */

@@ -96,5 +96,6 @@ void stats_read(struct engine *e, struct mono now, uint64_t ret[STATS_NUMBERS]);
 /* Whether Clerk is asked: "up", "down" or "probing". */
 const char *stats_clerk(const struct engine *e);
 
-/* Appends the JSON object. 0, -ENOMEM, -EMSGSIZE. */
+/* Appends the JSON object, for which the busiest keys are looked for, at most once a second. 0,
+ * -ENOMEM, -EMSGSIZE. */
 int stats_write(struct engine *e, struct mono now, struct buf *to);
