@@ -269,6 +269,7 @@ class Player:
         self.connections = []
         self.accepted = 0  # of which so many were waited for
         self.awaited = 0
+        self.may_track = True
         self.requests = []  # that no step has asked for yet
         self.by_label = {}  # the request, or the connection, that a step speaks of
         self.skipped = None  # the label of a request that didn't come
@@ -302,7 +303,9 @@ class Player:
         for line in connection.receive():
             request = Request(connection, line)
             verb = request.words[0]
-            if verb in UNASKED:
+            if verb == "TRACK" and not self.may_track:
+                self.answer(request, "ERR overloaded retry=1000 too many connections track")
+            elif verb in UNASKED:
                 self.answer(request, UNASKED[verb])
                 connection.tracks = str(request) == "TRACK on" or (
                     connection.tracks and str(request) != "TRACK off")
@@ -313,7 +316,8 @@ class Player:
 
     def answer(self, request, text):
         tag = f"{request.tag} " if request.tag else ""
-        request.connection.send((tag + text + "\n").encode(), self.in_pieces)
+        in_pieces = self.in_pieces and request.words[0] not in UNASKED  # whose answer nobody waits for
+        request.connection.send((tag + text + "\n").encode(), in_pieces)
 
     def wait(self, condition, what):
         end = time.monotonic() + self.deadline_s
@@ -369,7 +373,10 @@ class Player:
         elif sigil == "=":
             self.flush()
             self.expect_result(rest)
-        elif text in ("connected", "tracked", "away", "back", "endless"):
+        elif sigil in ("asks", "copied"):
+            self.flush()
+            getattr(self, "step_" + sigil)(rest)
+        elif text in ("connected", "untracked", "away", "back", "endless"):
             self.flush()
             getattr(self, "step_" + text)()
         else:
@@ -458,8 +465,37 @@ class Player:
         self.awaited = self.accepted
         self.by_label[""] = self.connections[-1]
 
-    def step_tracked(self):
-        self.wait(lambda: self.connections_of("track"), "the client sends TRACK on")
+    def step_untracked(self):
+        self.may_track = False
+
+    def tell_again(self, operation):
+        """True if the client asks, False if it answers with what it has."""
+        self.client.tell(expand(operation))
+        self.wait(lambda: self.requests or self.client.said, operation)
+        if self.requests:
+            return True
+        if not self.client.said[0].startswith("ok "):
+            raise Failed(f"{operation}: {shorten(self.client.said[0])}")
+        self.client.said.clear()
+        return False
+
+    def step_copied(self, text):
+        operation, reply = text.split(" | ")
+        end = time.monotonic() + self.deadline_s
+        while self.tell_again(operation):
+            if time.monotonic() > end:
+                raise Failed("no copy is handed out")
+            self.answer(self.requests.pop(), expand(reply))
+            self.wait(lambda: self.client.said, operation)
+            self.client.said.clear()
+            self.pump(0.01)  # so that it isn't asked too often
+
+    def step_asks(self, operation):
+        end = time.monotonic() + self.deadline_s
+        while not self.tell_again(operation):
+            if time.monotonic() > end:
+                raise Failed("a copy is handed out, and no end to it")
+            self.pump(0.01)
 
     def step_away(self):
         self.listener.close()

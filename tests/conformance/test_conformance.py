@@ -1,5 +1,6 @@
 """Our clients against the transcripts, and the transcripts against a client that is none."""
 
+import shutil
 import subprocess
 import sys
 import unittest
@@ -8,6 +9,7 @@ import conformance
 import harness
 
 ADAPTERS = conformance.FOLDER / "adapters"
+NODE_PACKAGE = harness.ROOT / "client/node/package.json"
 CASES = conformance.read_cases()
 
 # What a client without any care gets right.
@@ -51,6 +53,9 @@ GET_OPTIONS = ("min_ttl", "expires_in", "not")
 
 Sync = client("Sync", [str(harness.BUILD / "tests/conformance/sync")], "drop", "watch", *GET_OPTIONS)
 Python = client("Python", [sys.executable, str(ADAPTERS / "python.py")], *GET_OPTIONS)
+if NODE_PACKAGE.exists() and shutil.which("node"):
+    Node = client("Node", ["node", str(ADAPTERS / "node.mjs")], "concurrent", "copies", "drop",
+                  *GET_OPTIONS)
 del ClientCase  # no client itself
 
 
@@ -101,7 +106,7 @@ class CommandTest(unittest.TestCase):
                               stdin=subprocess.DEVNULL)
 
     def test_a_good_client(self):
-        done = self.run_it("--case", "plain", sys.executable, ADAPTERS / "python.py")
+        done = self.run_it("--case", "the plain session", sys.executable, ADAPTERS / "python.py")
         self.assertEqual((done.returncode, done.stdout), (0, "1 passed, 0 failed, 0 skipped\n"))
 
     def test_another(self):
