@@ -98,6 +98,7 @@ help:
 	@echo "make deps       install the Debian packages that are missing"
 	@echo "make demo       see it work"
 	@echo "make check      build and run all tests"
+	@echo "make check-frameworks  Next.js, Express and Remix with the daemon; installs them with npm"
 	@echo "make deps-ops   what the tests of the metrics need: a Prometheus"
 	@echo "make asan       the tests under AddressSanitizer   (make ubsan: UBSan)"
 	@echo "make fuzz       the parsers under libFuzzer, for FUZZ_SECONDS each"
@@ -198,7 +199,12 @@ check: deps
 test-bins: all $(UNIT_BINS) $(FUZZ_BINS) $(REPLAY_BIN) $(LOAD_BINS)
 
 check-built: test-bins
-	@BUILD=$(BUILD) CC="$(CC)" tests/run
+	@BUILD=$(BUILD) CC="$(CC)" tests/run $(CHECK_ARGS)
+
+# Next.js, Express, Remix and Clerk's SDKs, as npm has them. Skipped without Node.js or npm's registry.
+.PHONY: check-frameworks
+check-frameworks: all
+	@BUILD=$(BUILD) tests/run frameworks
 
 demo: deps
 	+@$(MAKE) --no-print-directory all
