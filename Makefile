@@ -104,6 +104,7 @@ help:
 	@echo "make fuzz       the parsers under libFuzzer, for FUZZ_SECONDS each"
 	@echo "make lint       layers, banned functions, sizes, layout"
 	@echo "make bench      measure; the figures are explained in docs/PERFORMANCE.md"
+	@echo "make bench-sdk  Clerk's SDK: the daemon's HTTP front against a server of Node's"
 	@echo "make scale      simulate a population of sessions; docs/SCALE.md explains it"
 	@echo "make install    with DESTDIR and PREFIX; make uninstall undoes it"
 	@echo "make dist       a source archive"
@@ -226,6 +227,11 @@ fuzz:
 bench: deps-bench
 	+@$(MAKE) --no-print-directory all $(BENCH_BINS)
 	@BUILD=$(BUILD) bench/run $(BENCH_ARGS)
+
+# Clerk's SDK at the daemon's address; needs Node.js and npm's registry.
+.PHONY: bench-sdk
+bench-sdk: all
+	@BUILD=$(BUILD) bench/sdk.py $(BENCH_ARGS)
 
 .PHONY: bench-bins
 bench-bins: $(BENCH_BINS) $(BUILD)/bench/core/entries

@@ -6,6 +6,8 @@ port that the kernel chooses. Beside the copies node_modules/clerktoken stands f
 package, so that `--import clerktoken/register` works in each of them as for any user.
 
 Where there is no Node.js, or no registry to install from, tests are skipped, saying why.
+
+By itself (PYTHONPATH=tests/integ), it installs the project that it is told and prints its folder.
 """
 
 import hashlib
@@ -14,6 +16,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 import unittest
 import urllib.error
@@ -27,7 +30,7 @@ PROJECTS = harness.BUILD / "frameworks"
 PACKAGE = harness.ROOT / "client/node"
 PUBLISHABLE_KEY = "pk_test_c2FuZGJveC5jbGVyay5hY2NvdW50cy5kZXYk"
 NODE_OLDEST = (20, 9)  # what the current Next.js needs
-NPM_DEADLINE_S = 240
+NPM_DEADLINE_S = 120
 APP_DEADLINE_S = 60
 REQUESTS = 200
 AT_ONCE = 50
@@ -256,3 +259,11 @@ def front(case, sandbox):
     probe.close()
     case.daemon(sandbox, {"listen": {"http": address}})
     return f"http://{address}"
+
+
+if __name__ == "__main__":
+    try:
+        print(project(sys.argv[1]))
+    except unittest.SkipTest as skip:
+        print(skip)
+        sys.exit(77)
