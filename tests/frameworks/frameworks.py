@@ -111,7 +111,7 @@ def npm(folder, *arguments):
 def install(folder):
     try:
         done = npm(folder, "ci", "--include=dev", "--no-audit", "--no-fund",
-                   "--fetch-retries=1")
+                   "--fetch-retries=1", "--fetch-timeout=30000")
     except subprocess.TimeoutExpired:
         raise unittest.SkipTest(f"npm ci: not within {NPM_DEADLINE_S} s") from None
     unreachable = UNREACHABLE.search(done.stdout)
