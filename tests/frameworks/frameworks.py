@@ -22,6 +22,7 @@ import unittest
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import harness
 
@@ -158,7 +159,7 @@ class App(harness.Child):
                 sockets.add(os.readlink(fd.path))
             except FileNotFoundError:
                 pass  # closed meanwhile
-        for line in open("/proc/net/tcp").read().splitlines()[1:]:
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             fields = line.split()
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
                 return int(fields[1].split(":")[1], 16)
