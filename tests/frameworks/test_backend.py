@@ -39,15 +39,43 @@ class Backend(harness.Case):
 
     def setUp(self):
         self.clerk = self.sandbox()
-        self.front = frameworks.front(self, self.clerk)
 
-    def sdk(self, major, url, *arguments, key=harness.SECRET_KEY):
+    def sdk(self, major, url, *arguments, key=harness.SECRET_KEY, env=None, options=()):
         """What getToken returned or threw."""
-        env = {**frameworks.QUIET, "CLERK_SECRET_KEY": key, "CLERK_API_URL": url}
+        env = {**frameworks.QUIET, "CLERK_SECRET_KEY": key, "CLERK_API_URL": url, **(env or {})}
         done = subprocess.run(
-            ["node", "token.js", major, *arguments], cwd=self.folder, timeout=harness.DEADLINE_S * 3,
-            env=harness.clean_environment(env), stdout=subprocess.PIPE, text=True, check=True)
+            ["node", *options, "token.js", major, *arguments], cwd=self.folder,
+            env=harness.clean_environment(env), timeout=harness.DEADLINE_S * 3,
+            stdout=subprocess.PIPE, text=True, check=True)
         return json.loads(done.stdout)
+
+
+class Register(Backend):
+    """By --import, the address being Clerk's."""
+
+    def ask(self, daemon, *arguments):
+        options = frameworks.register()
+        env = {"CLERK_TOKEND_SOCKET": daemon.socket}
+        return [self.sdk(major, self.clerk.http, *arguments, env=env, options=options)
+                for major in MAJORS]
+
+    def test_token(self):
+        answers = self.ask(self.daemon(self.clerk), "sess_1", "hasura")
+        self.assertEqual(len({answer["jwt"] for answer in answers}), 1)
+        self.assertEqual(self.clerk.calls(), 1)
+
+    def test_no_such_session(self):
+        for answer in self.ask(self.daemon(self.clerk), "sess_missing", "hasura"):
+            self.assertEqual(answer["status"], 404)
+            self.assertEqual([e["code"] for e in answer["errors"]], ["resource_not_found"])
+
+
+class Front(Backend):
+    """At the daemon's address."""
+
+    def setUp(self):
+        super().setUp()
+        self.front = frameworks.front(self, self.clerk)
 
     def compare(self, *arguments, **options):
         """Asks Clerk and the daemon, by each version; returns what the daemon made of it."""
@@ -112,4 +140,4 @@ def refusal_test(members):
 
 
 for name, refusal in REFUSALS.items():
-    setattr(Backend, "test_clerk_says_" + name.replace(" ", "_"), refusal_test(refusal))
+    setattr(Front, "test_clerk_says_" + name.replace(" ", "_"), refusal_test(refusal))
