@@ -100,11 +100,13 @@ help:
 	@echo "make deps       install the Debian packages that are missing"
 	@echo "make demo       see it work"
 	@echo "make check      build and run all tests"
+	@echo "make check-frameworks  Next.js, Express and Remix with the daemon; installs them with npm"
 	@echo "make deps-ops   what the tests of the metrics need: a Prometheus"
 	@echo "make asan       the tests under AddressSanitizer   (make ubsan: UBSan)"
 	@echo "make fuzz       the parsers under libFuzzer, for FUZZ_SECONDS each"
 	@echo "make lint       layers, banned functions, sizes, layout"
 	@echo "make bench      measure; the figures are explained in docs/PERFORMANCE.md"
+	@echo "make bench-sdk  Clerk's SDK: the daemon's HTTP front against a server of Node's"
 	@echo "make scale      simulate a population of sessions; docs/SCALE.md explains it"
 	@echo "make install    with DESTDIR and PREFIX; make uninstall undoes it"
 	@echo "make dist       a source archive"
@@ -204,7 +206,12 @@ check: deps
 test-bins: all $(UNIT_BINS) $(FUZZ_BINS) $(REPLAY_BIN) $(LOAD_BINS) $(ADAPTER_BINS)
 
 check-built: test-bins
-	@BUILD=$(BUILD) CC="$(CC)" tests/run
+	@BUILD=$(BUILD) CC="$(CC)" tests/run $(CHECK_ARGS)
+
+# Next.js, Express, Remix and Clerk's SDKs, as npm has them. Skipped without Node.js or npm's registry.
+.PHONY: check-frameworks
+check-frameworks: all
+	@BUILD=$(BUILD) tests/run frameworks
 
 demo: deps
 	+@$(MAKE) --no-print-directory all
@@ -226,6 +233,11 @@ fuzz:
 bench: deps-bench
 	+@$(MAKE) --no-print-directory all $(BENCH_BINS)
 	@BUILD=$(BUILD) bench/run $(BENCH_ARGS)
+
+# Clerk's SDK at the daemon's address; needs Node.js and npm's registry.
+.PHONY: bench-sdk
+bench-sdk: all
+	@BUILD=$(BUILD) bench/sdk.py $(BENCH_ARGS)
 
 .PHONY: bench-bins
 bench-bins: $(BENCH_BINS) $(BUILD)/bench/core/entries
