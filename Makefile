@@ -310,7 +310,7 @@ dist:
 deb:
 	@tests/deps $(DEPS_BUILD) debhelper lintian
 	rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb/clerk-tokend dist
-	tar -c --exclude=./build --exclude=./dist --exclude=./.git . | tar -x -C $(BUILD)/deb/clerk-tokend
+	tar -c --exclude=./build --exclude=./dist --exclude=./.git --exclude=node_modules . | tar -x -C $(BUILD)/deb/clerk-tokend
 	cd $(BUILD)/deb/clerk-tokend && env -u BUILD -u MAKEFLAGS dpkg-buildpackage -b -us -uc
 	mv $(BUILD)/deb/*.deb $(BUILD)/deb/*.changes $(BUILD)/deb/*.buildinfo dist/
 	lintian --allow-root --fail-on error,warning dist/clerk-tokend_$(VERSION)_*.changes
