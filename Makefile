@@ -21,7 +21,7 @@ CC          ?= cc
 DEPS_BUILD := gcc pkg-config libcurl4-openssl-dev libcjson-dev libevent-dev libsystemd-dev \
               libsodium-dev libinih-dev libssl-dev
 DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev python3 curl openssl netcat-openbsd nghttp2-proxy \
-              systemd clang clang-format valgrind gdb mandoc debhelper lintian
+              systemd clang clang-format valgrind gdb mandoc debhelper lintian nodejs npm
 # What shows that Prometheus understands the metrics and the alerts; those tests are skipped without.
 DEPS_OPS := prometheus python3-prometheus-client
 DEPS_BENCH := $(DEPS_CHECK) memcached strace gnuplot-nox
@@ -87,6 +87,7 @@ FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(FUZZ))
 BENCH_BINS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH))
 LOAD_BINS := $(patsubst tests/systemd/%.c,$(BUILD)/tests/systemd/%,$(LOAD))
 ADAPTER_BINS := $(patsubst tests/conformance/adapters/%.c,$(BUILD)/tests/conformance/%,$(ADAPTERS))
+NODE_MODULES := client/node/node_modules/.package-lock.json
 REPLAY_BIN := $(if $(REPLAY),$(BUILD)/tests/replay/replay)
 
 .PHONY: all help deps deps-bench deps-ops check demo install uninstall asan ubsan fuzz lint bench dist deb clean
@@ -107,6 +108,7 @@ help:
 	@echo "make lint       layers, banned functions, sizes, layout"
 	@echo "make bench      measure; the figures are explained in docs/PERFORMANCE.md"
 	@echo "make bench-sdk  Clerk's SDK: the daemon's HTTP front against a server of Node's"
+	@echo "make bench-node the Node.js package against HTTP; client/node/README.md has the figures"
 	@echo "make scale      simulate a population of sessions; docs/SCALE.md explains it"
 	@echo "make install    with DESTDIR and PREFIX; make uninstall undoes it"
 	@echo "make dist       a source archive"
@@ -205,7 +207,12 @@ check: deps
 .PHONY: test-bins
 test-bins: all $(UNIT_BINS) $(FUZZ_BINS) $(REPLAY_BIN) $(LOAD_BINS) $(ADAPTER_BINS)
 
-check-built: test-bins
+# What the tests of the Node.js package use; without it, those that need it are skipped.
+$(NODE_MODULES): client/node/package.json client/node/package-lock.json
+	$(call say,NPM) cd client/node && { npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=1 >/dev/null && \
+		touch node_modules/.package-lock.json || echo "npm has no packages for the tests of client/node"; }
+
+check-built: test-bins $(NODE_MODULES)
 	@BUILD=$(BUILD) CC="$(CC)" tests/run $(CHECK_ARGS)
 
 # Next.js, Express, Remix and Clerk's SDKs, as npm has them. Skipped without Node.js or npm's registry.
@@ -238,6 +245,10 @@ bench: deps-bench
 .PHONY: bench-sdk
 bench-sdk: all
 	@BUILD=$(BUILD) bench/sdk.py $(BENCH_ARGS)
+
+.PHONY: bench-node
+bench-node: all $(NODE_MODULES)
+	@BUILD=$(BUILD) node client/node/bench/bench.js $(BENCH_ARGS)
 
 .PHONY: bench-bins
 bench-bins: $(BENCH_BINS) $(BUILD)/bench/core/entries
@@ -299,7 +310,7 @@ dist:
 deb:
 	@tests/deps $(DEPS_BUILD) debhelper lintian
 	rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb/clerk-tokend dist
-	tar -c --exclude=./build --exclude=./dist --exclude=./.git . | tar -x -C $(BUILD)/deb/clerk-tokend
+	tar -c --exclude=./build --exclude=./dist --exclude=./.git --exclude=node_modules . | tar -x -C $(BUILD)/deb/clerk-tokend
 	cd $(BUILD)/deb/clerk-tokend && env -u BUILD -u MAKEFLAGS dpkg-buildpackage -b -us -uc
 	mv $(BUILD)/deb/*.deb $(BUILD)/deb/*.changes $(BUILD)/deb/*.buildinfo dist/
 	lintian --allow-root --fail-on error,warning dist/clerk-tokend_$(VERSION)_*.changes
