@@ -71,6 +71,7 @@ UNIT   := $(wildcard tests/unit/test_*.c)
 FUZZ   := $(wildcard tests/fuzz/fuzz_*.c)
 LOAD   := $(wildcard tests/systemd/*.c)
 ADAPTERS := $(wildcard tests/conformance/adapters/*.c)
+STRESS := $(wildcard tests/stress/*.c)
 REPLAY := $(wildcard tests/replay/*.c)
 MAN    := $(wildcard daemon/*.[1-8] client/*.[1-8] proto/*.[1-8] tests/sandbox/*.[1-8])
 BENCH_LIB := bench/bench.c bench/draw.c bench/histogram.c bench/protocol.c
@@ -88,6 +89,7 @@ BENCH_BINS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH))
 LOAD_BINS := $(patsubst tests/systemd/%.c,$(BUILD)/tests/systemd/%,$(LOAD))
 ADAPTER_BINS := $(patsubst tests/conformance/adapters/%.c,$(BUILD)/tests/conformance/%,$(ADAPTERS))
 NODE_MODULES := client/node/node_modules/.package-lock.json
+STRESS_BINS := $(patsubst tests/stress/%.c,$(BUILD)/tests/stress/%,$(STRESS))
 REPLAY_BIN := $(if $(REPLAY),$(BUILD)/tests/replay/replay)
 
 .PHONY: all help deps deps-bench deps-ops check demo install uninstall asan ubsan fuzz lint bench dist deb clean
@@ -104,6 +106,7 @@ help:
 	@echo "make check-frameworks  Next.js, Express and Remix with the daemon; installs them with npm"
 	@echo "make deps-ops   what the tests of the metrics need: a Prometheus"
 	@echo "make asan       the tests under AddressSanitizer   (make ubsan: UBSan)"
+	@echo "make stress     a million gets by threads and forks, through restarts of the daemon"
 	@echo "make fuzz       the parsers under libFuzzer, for FUZZ_SECONDS each"
 	@echo "make lint       layers, banned functions, sizes, layout"
 	@echo "make bench      measure; the figures are explained in docs/PERFORMANCE.md"
@@ -161,14 +164,18 @@ $(BUILD)/tests/replay/replay: $(call obj,$(REPLAY)) $(BUILD)/daemon.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST)
 
-# As a program of somebody else's: by the library alone.
-$(BUILD)/tests/systemd/%: $(BUILD)/obj/tests/systemd/%.o $(BUILD)/libclerktoken.a
+# As programs of somebody else's: by the library alone.
+$(LOAD_BINS) $(STRESS_BINS): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/libclerktoken.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ -pthread
 
 $(BUILD)/tests/conformance/%: $(BUILD)/obj/tests/conformance/adapters/%.o $(BUILD)/libclerktoken.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^
+# The library and the program in one, under ThreadSanitizer.
+$(BUILD)/tests/stress/%.tsan: tests/stress/%.c $(CLIENT) $(CLIENT_BASE) $(wildcard client/*.h base/*.h proto/*.h)
+	@mkdir -p $(@D)
+	$(call say,CC) $(CC) $(CPPFLAGS_ALL) -std=gnu17 -O1 -g $(WARNINGS) $(CFLAGS) -fsanitize=thread -o $@ $(filter %.c,$^) -pthread
 
 $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/driver.o $(BUILD)/daemon.a
 	@mkdir -p $(@D)
@@ -205,7 +212,7 @@ check: deps
 
 .PHONY: check-built
 .PHONY: test-bins
-test-bins: all $(UNIT_BINS) $(FUZZ_BINS) $(REPLAY_BIN) $(LOAD_BINS) $(ADAPTER_BINS)
+test-bins: all $(UNIT_BINS) $(FUZZ_BINS) $(REPLAY_BIN) $(LOAD_BINS) $(ADAPTER_BINS) $(STRESS_BINS) $(STRESS_BINS:=.tsan)
 
 # What the tests of the Node.js package use; without it, those that need it are skipped.
 $(NODE_MODULES): client/node/package.json client/node/package-lock.json
@@ -232,6 +239,12 @@ ubsan:
 
 lint:
 	@BUILD=$(BUILD) CC="$(CC)" tests/run lint
+
+# The library's users by the dozen, and the daemon restarted under them.
+STRESS_GETS ?= 1000000
+.PHONY: stress
+stress: all $(STRESS_BINS) $(STRESS_BINS:=.tsan)
+	@BUILD=$(BUILD) STRESS_GETS=$(STRESS_GETS) tests/run -v --timeout 3600 integ/test_stress
 
 FUZZ_SECONDS ?= 60
 fuzz:
