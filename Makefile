@@ -14,6 +14,9 @@ UNITDIR     ?= $(PREFIX)/lib/systemd/system
 CATALOGDIR  ?= $(PREFIX)/lib/systemd/catalog
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+BASHDIR     ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR      ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR     ?= $(PREFIX)/share/fish/vendor_completions.d
 BUILD       ?= build
 CC          ?= cc
 
@@ -21,7 +24,8 @@ CC          ?= cc
 DEPS_BUILD := gcc pkg-config libcurl4-openssl-dev libcjson-dev libevent-dev libsystemd-dev \
               libsodium-dev libinih-dev libssl-dev
 DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev python3 curl openssl netcat-openbsd nghttp2-proxy \
-              systemd clang clang-format valgrind gdb mandoc debhelper lintian nodejs npm
+              systemd clang clang-format valgrind gdb mandoc debhelper lintian \
+              bash-completion fish zsh nodejs npm
 # What shows that Prometheus understands the metrics and the alerts; those tests are skipped without.
 DEPS_OPS := prometheus python3-prometheus-client
 DEPS_BENCH := $(DEPS_CHECK) memcached strace gnuplot-nox
@@ -286,6 +290,10 @@ install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
 		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(CATALOGDIR) $(DESTDIR)$(SYSUSERSDIR) \
 		$(DESTDIR)$(TMPFILESDIR) $(addprefix $(DESTDIR)$(MANDIR)/man,1 3 5 7 8)
+	install -d $(addprefix $(DESTDIR),$(BASHDIR) $(ZSHDIR) $(FISHDIR))
+	install -m 644 client/completions/clerk-token.bash $(DESTDIR)$(BASHDIR)/clerk-token
+	install -m 644 client/completions/clerk-token.zsh $(DESTDIR)$(ZSHDIR)/_clerk-token
+	install -m 644 client/completions/clerk-token.fish $(DESTDIR)$(FISHDIR)/
 	install -m 755 $(BUILD)/clerk-tokend $(DESTDIR)$(SBINDIR)/
 	install -m 755 $(BUILD)/clerk-token $(BUILD)/clerk-bapi-sandbox $(DESTDIR)$(BINDIR)/
 	install -m 755 $(BUILD)/libclerktoken.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/
@@ -312,6 +320,8 @@ uninstall:
 		$(patsubst systemd/%,$(DESTDIR)$(UNITDIR)/%,$(UNITS)) \
 		$(DESTDIR)$(SYSUSERSDIR)/clerk-tokend.conf $(DESTDIR)$(TMPFILESDIR)/clerk-tokend.conf \
 		$(DESTDIR)$(CATALOGDIR)/clerk-tokend.catalog \
+		$(DESTDIR)$(BASHDIR)/clerk-token $(DESTDIR)$(ZSHDIR)/_clerk-token \
+		$(DESTDIR)$(FISHDIR)/clerk-token.fish \
 		$(foreach page,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 
 dist:
