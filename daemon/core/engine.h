@@ -18,6 +18,7 @@
 #include "daemon/core/stats.h"
 #include "proto/request.h"
 
+struct call;
 struct engine;
 
 struct engine_config {
@@ -50,11 +51,14 @@ struct client {
 
 enum effect_type {
 	EFFECT_NONE,
-	EFFECT_FETCH,	/* ask Clerk for `key`; engine_fetched(flight) brings the answer */
-	EFFECT_CANCEL,	/* forget `flight`, both requests where there is a second */
-	EFFECT_REPLY,	/* `reply` answers the request for `key` of `cookie` */
-	EFFECT_PUSH,	/* `watch` has news: engine_watch_read() when there is room for it */
-	EFFECT_DROPPED, /* tell clients that track: `key`, as in the push */
+	EFFECT_FETCH,	 /* ask Clerk for `key`; engine_fetched(flight) brings the answer */
+	EFFECT_CANCEL,	 /* forget `flight`, both requests where there is a second */
+	EFFECT_REPLY,	 /* `reply` answers the request for `key` of `cookie` */
+	EFFECT_PUSH,	 /* `watch` has news: engine_watch_read() when there is room for it */
+	EFFECT_DROPPED,	 /* tell clients that track: `key`, as in the push */
+	EFFECT_ADMITTED, /* the call of `cookie` is to be made now, and ended with engine_call_end()
+			  */
+	EFFECT_REFUSED,	 /* it is not, as `reply` says, and is gone */
 };
 
 struct effect {
@@ -129,6 +133,19 @@ uint64_t engine_hash(const struct engine *e, struct span args);
 void engine_prefetch(const struct engine *e, uint64_t hash);
 bool engine_lookup(struct engine *e, struct mono now, struct span args, uint64_t hash,
 		   struct token_view *ret);
+
+/* A call of BAPI that the client makes itself, through the daemon, takes a place in the budget:
+ * asks for it. SUBMIT_REPLIED: *ret_reply says why there is none. Else an effect with `cookie` says
+ * so, within default_wait. Who may not have everything may call nothing. Effects. */
+enum submission engine_call(struct engine *e, struct mono now, struct client *client, void *cookie,
+			    struct reply *ret_reply, struct call **ret_call);
+
+/* What Clerk answered to one that was admitted. `retry_after_ms` < 0: nothing of that. Effects. */
+void engine_call_answered(struct engine *e, struct mono now, const struct call *call, int status,
+			  int64_t retry_after_ms);
+
+/* It is over, or given up in whatever state; effects of it that are not carried out yet go. */
+void engine_call_end(struct engine *e, struct call *call);
 
 /* Nobody waits for that answer any more; the fetch goes on. Effects. */
 void engine_abandon(struct engine *e, struct waiter *waiter);
