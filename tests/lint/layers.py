@@ -33,7 +33,7 @@ APP = r"daemon/(app|main)\.c"
 OWNERS = [
     (r"sodium\.h", [r"base/secret\.c", r"daemon/core/(answer|image|jwt)\.c", r"daemon/sys/warm\.c", APP]),
     (r"event2/.*", [r"daemon/sys/.*"]),
-    (r"curl/.*", [r"daemon/sys/(upstream|bapi)\.[ch]"]),
+    (r"curl/.*", [r"daemon/sys/(upstream|bapi|pool|exchange)\.[ch]"]),
     (r"systemd/.*", [r"daemon/sys/.*"]),
     (r"(cjson/)?cJSON\.h", [r"daemon/core/json\.c"]),
     (r"ini\.h", [r"daemon/core/config\.c"]),
