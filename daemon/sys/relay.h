@@ -16,6 +16,7 @@
 #include "base/instant.h"
 #include "base/span.h"
 #include "daemon/core/engine.h"
+#include "daemon/core/passage.h" /* struct relay_field, struct relay_failure */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -27,10 +28,6 @@ struct upstream_config;
 
 #define RELAY_NO_BODY (-1)
 #define RELAY_CHUNKED (-2) /* a body whose length is not known */
-
-struct relay_field {
-	struct span name, value;
-};
 
 /* All is borrowed for the call of relay_start(). */
 struct relay_request {
@@ -49,13 +46,6 @@ struct relay_head {
 	size_t n_fields;
 	int64_t body_len; /* as Clerk declares it, also where none follows (HEAD, 304); -1: it
 			     doesn't */
-};
-
-/* Why there is no answer of Clerk's, in terms of HTTP and of Clerk's errors. Static texts. */
-struct relay_failure {
-	int status; /* 429, 502, 503, 504, ... */
-	const char *code, *message;
-	int64_t retry_ms; /* when it may do better; -1: not known, or never */
 };
 
 struct relay_callbacks {
