@@ -45,11 +45,19 @@ uint64_t drop_session(struct engine *e, struct mono now, const struct request *r
 {
 	struct drop drop = { .engine = e, .now = now, .request = r };
 
-	e->stats.drops++;
 	cache_visit_session(&e->cache, r->session, drop_entry, &drop);
 	drop_note(e, r->session, r->all_templates ? SPAN_LITERAL(WIRE_ANY) : r->template);
 	flight_dispatch(e, now);
 	return drop.dropped;
+}
+
+void engine_drop_session(struct engine *e, struct mono now, struct span session)
+{
+	const struct request request = { .verb = VERB_DROP,
+					 .session = session,
+					 .all_templates = true };
+
+	(void)drop_session(e, now, &request); /* who tracks is told, whatever there was */
 }
 
 uint64_t drop_all(struct engine *e, struct mono now)

@@ -364,6 +364,7 @@ static enum submission submit_other(struct engine *e, struct mono now, struct cl
 	case VERB_UNWATCH:
 		return unwatch(e, client, &key, ret);
 	case VERB_DROP:
+		e->stats.drops++;
 		*ret = (struct reply){ .type = REPLY_DROPPED, .dropped = drop_session(e, now, r) };
 		return SUBMIT_REPLIED;
 	case VERB_FLUSH:

@@ -134,6 +134,9 @@ void engine_prefetch(const struct engine *e, uint64_t hash);
 bool engine_lookup(struct engine *e, struct mono now, struct span args, uint64_t hash,
 		   struct token_view *ret);
 
+/* The session has ended: as a DROP of all its tokens, by nobody. Effects. */
+void engine_drop_session(struct engine *e, struct mono now, struct span session);
+
 /* A call of BAPI that the client makes itself, through the daemon, takes a place in the budget:
  * asks for it. SUBMIT_REPLIED: *ret_reply says why there is none. Else an effect with `cookie` says
  * so, within default_wait. Who may not have everything may call nothing. Effects. */

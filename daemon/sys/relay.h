@@ -63,18 +63,19 @@ struct relay_callbacks {
 	void (*failed)(void *arg, const struct relay_failure *failure);
 };
 
-/* 0 or -ENOMEM. */
+/* Both stay the caller's. `settle` carries out the engine's effects after what came from the event
+ * loop. 0 or -ENOMEM. */
 int relays_new(struct event_base *base, struct engine *engine, const struct upstream_config *config,
 	       const struct secret *key, const struct relay_callbacks *callbacks,
-	       struct relays **ret);
+	       void (*settle)(void *arg), void *settle_arg, struct relays **ret);
 
-/* Cancels all. The engine must still be there. */
+/* Cancels all. The engine and the clients must still be there. */
 void relays_free(struct relays *r);
 
 /* For those that come; those under way go on as they began. What is remembered of another Clerk is
  * forgotten. 0 or -ENOMEM (nothing changes). */
 int relays_configure(struct relays *r, const struct upstream_config *config,
-		     const struct secret *key, int64_t patience_ms);
+		     const struct secret *key);
 
 /* EFFECT_ADMITTED, EFFECT_REFUSED. */
 void relays_effect(struct relays *r, const struct effect *effect);
