@@ -83,3 +83,31 @@ int httpdate_parse(struct span text, int64_t *ret_s)
 	*ret_s = days_since_1970(&f) * S_PER_DAY + f.hour * 3600 + f.minute * 60 + f.second;
 	return 0;
 }
+
+static void write_number(char *to, size_t digits, int64_t value)
+{
+	while (digits--) {
+		to[digits] = (char)('0' + value % 10);
+		value /= 10;
+	}
+}
+
+void httpdate_format(int64_t s, char ret[HTTPDATE_SIZE])
+{
+	int64_t days = s / S_PER_DAY, second = s % S_PER_DAY;
+	struct fields f = { .year = 1970 + days / 366, .month = 1, .day = 1 };
+
+	while (days_since_1970(&(struct fields){ f.year + 1, 1, 1, 0, 0, 0 }) <= days)
+		f.year++;
+	days -= days_since_1970(&f);
+	for (; days >= days_in_month(f.year, f.month); f.month++)
+		days -= days_in_month(f.year, f.month);
+	memcpy(ret, pattern, HTTPDATE_SIZE);
+	memcpy(ret, day_names + (s / S_PER_DAY + 3) % 7 * 3, 3); /* it began with a Thursday */
+	write_number(ret + 5, 2, days + 1);
+	memcpy(ret + 8, month_names + (f.month - 1) * 3, 3);
+	write_number(ret + 12, 4, f.year);
+	write_number(ret + 17, 2, second / 3600);
+	write_number(ret + 20, 2, second / 60 % 60);
+	write_number(ret + 23, 2, second % 60);
+}

@@ -1,57 +1,28 @@
-/* See metrics.h.
- *
- * HEAD -> ANSWER -> LINGER: the head is read, the answer written, and what still comes thrown away
- * until the client closes; a close with input unread would be a reset, which may take the answer
- * with it.
- */
+/* See metrics.h. */
 #include "daemon/sys/metrics.h"
 
-#include "base/list.h"
 #include "base/mem.h"
 #include "daemon/core/engine.h"
-#include "daemon/core/httphead.h"
 #include "daemon/core/openmetrics.h"
 #include "daemon/core/setting.h"
 #include "daemon/sys/clock.h"
-#include "daemon/sys/listener.h"
+#include "daemon/sys/http.h"
 #include "daemon/sys/log.h"
 #include "daemon/sys/process.h"
 
 #include <errno.h>
-#include <event2/event.h>
-#include <event2/event_struct.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <stdio.h>
 
-#define LINGER_MAX (64 * 1024) /* bytes */
-#define ANSWER_MAX (OPENMETRICS_MAX + 512)
-
-enum state {
-	STATE_HEAD,
-	STATE_ANSWER,
-	STATE_LINGER,
-};
+#define FIELDS_MAX 256
 
 struct metrics {
-	struct event_base *base;
 	struct engine *engine;
-	struct listener *listener;
-	struct list conns; /* the oldest first */
-	size_t count;
+	struct http_server *server;
 	struct buf body; /* of the answer that is being made */
 };
 
-struct scrape {
-	struct metrics *owner;
-	struct list node;
-	enum state state;
-	struct event io, deadline;
-	struct buf in, out;
-	size_t thrown_away;
-};
-
 struct answer_text {
-	const char *status;
+	int status;
 	const char *type;
 	const char *field; /* one more, or "" */
 	struct span body;
@@ -59,26 +30,7 @@ struct answer_text {
 
 static const char plain[] = "text/plain; charset=utf-8";
 
-static void scrape_free(struct scrape *s)
-{
-	(void)event_del(&s->deadline);
-	(void)event_del(&s->io);
-	(void)close(event_get_fd(&s->io));
-	list_unlink(&s->node);
-	s->owner->count--;
-	buf_deinit(&s->in);
-	buf_deinit(&s->out);
-	mem_free(s);
-}
-
-static void on_deadline(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	scrape_free(arg);
-}
-
-static struct answer_text refusal(const char *status, const char *field, const char *text)
+static struct answer_text refusal(int status, const char *field, const char *text)
 {
 	return (struct answer_text){ status, plain, field, span_str(text) };
 }
@@ -89,177 +41,74 @@ static struct answer_text numbers(struct metrics *m, struct span accept)
 	struct mono now = clock_boot();
 
 	process_tell(m->engine, now);
+	buf_reset(&m->body);
 	if (openmetrics_write(m->engine, now, format, &m->body) < 0)
-		return refusal("503 Service Unavailable", "", "out of memory\n");
-	return (struct answer_text){ "200 OK", openmetrics_content_type(format), "Vary: Accept\r\n",
+		return refusal(503, "", "out of memory\n");
+	return (struct answer_text){ 200, openmetrics_content_type(format), "Vary: Accept\r\n",
 				     buf_span(&m->body) };
 }
 
 static struct answer_text readiness(const struct metrics *m)
 {
 	if (engine_is_ready(m->engine))
-		return refusal("200 OK", "", "ready\n");
-	return refusal("503 Service Unavailable", "",
+		return refusal(200, "", "ready\n");
+	return refusal(503, "",
 		       "not ready: Clerk can't be used now; clerk-token doctor says why\n");
 }
 
-static struct answer_text answer_to(struct metrics *m, enum httphead_result result,
-				    const struct httphead *head)
+static struct answer_text answer_to(struct metrics *m, const struct httphead *head)
 {
-	if (result == HTTPHEAD_TOO_LONG)
-		return refusal("431 Request Header Fields Too Large", "", "too long\n");
-	if (result != HTTPHEAD_DONE)
-		return refusal("400 Bad Request", "", "no HTTP/1 request\n");
 	if (!span_is(head->method, "GET") && !span_is(head->method, "HEAD"))
-		return refusal("405 Method Not Allowed", "Allow: GET, HEAD\r\n", "GET or HEAD\n");
+		return refusal(405, "Allow: GET, HEAD\r\n", "GET or HEAD\n");
 	if (span_is(head->path, "/metrics"))
-		return numbers(m, head->accept);
+		return numbers(m, httphead_find(head, "accept", NULL));
 	if (span_is(head->path, "/livez"))
-		return refusal("200 OK", "", "live\n");
+		return refusal(200, "", "live\n");
 	if (span_is(head->path, "/readyz"))
 		return readiness(m);
-	return refusal("404 Not Found", "", "there are /metrics, /livez and /readyz\n");
+	return refusal(404, "", "there are /metrics, /livez and /readyz\n");
 }
 
-static int write_answer(struct buf *to, const struct answer_text *a, bool with_body)
+static void on_request(void *arg, struct http_exchange *x)
 {
-	const char *const parts[] = { "HTTP/1.1 ",
-				      a->status,
-				      "\r\n",
-				      a->field,
-				      "Content-Type: ",
-				      a->type,
-				      "\r\nCache-Control: no-store\r\nConnection: close\r\n"
-				      "Content-Length: " };
-	int result = 0;
+	struct answer_text text = answer_to(arg, http_head(x));
+	char fields[FIELDS_MAX];
+	int len =
+	    snprintf(fields, sizeof(fields), "%sContent-Type: %s\r\nCache-Control: no-store\r\n",
+		     text.field, text.type); /* it fits */
 
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && result == 0; i++)
-		result = buf_append_str(to, parts[i]);
-	result = result ? result : buf_append_u64(to, a->body.len);
-	result = result ? result : buf_append_str(to, "\r\n\r\n");
-	if (result == 0 && with_body)
-		result = buf_append(to, a->body.ptr, a->body.len);
-	return result;
+	http_answer(x, &(struct http_answer){ .status = text.status,
+					      .fields = span_of(fields, (size_t)len),
+					      .body = text.body });
 }
 
-static void on_io(evutil_socket_t fd, short what, void *arg);
-
-/* Waits for input, or for room to write. 0 or -ENOMEM. */
-static int wait_for(struct scrape *s, short what)
+static int listen_to_scrapers(struct metrics *m, struct event_base *base,
+			      const struct config *config)
 {
-	evutil_socket_t fd = event_get_fd(&s->io);
-
-	(void)event_del(&s->io);
-	(void)event_assign(&s->io, s->owner->base, fd, (short)(what | EV_PERSIST), on_io, s);
-	return event_add(&s->io, NULL) < 0 ? -ENOMEM : 0;
-}
-
-/* These three: 0 to go on, negative to close. */
-static int send_answer(struct scrape *s)
-{
-	while (buf_len(&s->out)) {
-		ssize_t len = send(event_get_fd(&s->io), s->out.ptr + s->out.start,
-				   buf_len(&s->out), MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (len < 0 && errno == EAGAIN)
-			return wait_for(s, EV_WRITE);
-		if (len < 0)
-			return -errno;
-		buf_consume(&s->out, (size_t)len);
-	}
-	s->state = STATE_LINGER;
-	if (shutdown(event_get_fd(&s->io), SHUT_WR) < 0)
-		return -errno;
-	return wait_for(s, EV_READ);
-}
-
-static int read_head(struct scrape *s)
-{
-	char *to = buf_reserve(&s->in, HTTPHEAD_MAX - buf_len(&s->in));
-	enum httphead_result result;
-	struct answer_text answer;
-	struct httphead head;
-	ssize_t len;
-
-	if (!to)
-		return -ENOMEM;
-	len = recv(event_get_fd(&s->io), to, HTTPHEAD_MAX - buf_len(&s->in), MSG_DONTWAIT);
-	if (len < 0)
-		return errno == EAGAIN ? 0 : -errno;
-	if (len == 0)
-		return -ECONNRESET; /* half a head is no request */
-	buf_commit(&s->in, (size_t)len);
-	result = httphead_parse(buf_span(&s->in), &head);
-	if (result == HTTPHEAD_INCOMPLETE)
-		return 0;
-	buf_reset(&s->owner->body);
-	answer = answer_to(s->owner, result, &head);
-	s->state = STATE_ANSWER;
-	if (write_answer(&s->out, &answer, !span_is(head.method, "HEAD")) < 0)
-		return -ENOMEM;
-	return send_answer(s);
-}
-
-static int throw_away(struct scrape *s)
-{
-	char bytes[4096];
-	ssize_t len = recv(event_get_fd(&s->io), bytes, sizeof(bytes), MSG_DONTWAIT);
-
-	if (len < 0)
-		return errno == EAGAIN ? 0 : -errno;
-	s->thrown_away += (size_t)len;
-	return len == 0 || s->thrown_away > LINGER_MAX ? -ECONNRESET : 0;
-}
-
-static void on_io(evutil_socket_t fd, short what, void *arg)
-{
-	static int (*const steps[])(struct scrape *) = {
-		[STATE_HEAD] = read_head,
-		[STATE_ANSWER] = send_answer,
-		[STATE_LINGER] = throw_away,
+	static const struct http_handler handler = { .request = on_request };
+	const char *path = setting_socket_of(span_str(config->metrics)).ptr;
+	const struct http_config http = {
+		.address = path ? path : config->metrics,
+		.mode = config->socket_mode,
+		.group = config->socket_group,
+		.max_connections = METRICS_CONNECTIONS_MAX,
+		.closes = true,
+		.idle_ms = METRICS_DEADLINE_MS,
+		.head_ms = METRICS_DEADLINE_MS,
+		.body_ms = METRICS_DEADLINE_MS,
+		.write_ms = METRICS_DEADLINE_MS,
 	};
-	struct scrape *s = arg;
+	char text[LISTENER_ERROR_SIZE];
+	int result = http_server_new(base, &http, &handler, m, text, &m->server);
 
-	(void)fd;
-	(void)what;
-	if (steps[s->state](s) < 0)
-		scrape_free(s);
-}
-
-static void on_accept(void *arg, int fd)
-{
-	static const struct timeval deadline = { .tv_sec = METRICS_DEADLINE_MS / 1000 };
-	struct metrics *m = arg;
-	struct scrape *s;
-
-	if (m->count == METRICS_CONNECTIONS_MAX)
-		scrape_free(container_of(list_first(&m->conns), struct scrape, node));
-	s = mem_zalloc(sizeof(*s));
-	if (!s) {
-		(void)close(fd);
-		return;
-	}
-	*s = (struct scrape){ .owner = m,
-			      .in = BUF_INIT(HTTPHEAD_MAX),
-			      .out = BUF_INIT(ANSWER_MAX) };
-	list_append(&m->conns, &s->node);
-	m->count++;
-	(void)event_assign(&s->io, m->base, fd, EV_READ | EV_PERSIST, on_io, s);
-	(void)evtimer_assign(&s->deadline, m->base, on_deadline, s);
-	if (event_add(&s->io, NULL) < 0 || evtimer_add(&s->deadline, &deadline) < 0)
-		scrape_free(s);
+	if (result < 0)
+		log_error("[listen] metrics: %s", text);
+	return result;
 }
 
 int metrics_new(struct event_base *base, struct engine *engine, const struct config *config,
 		struct metrics **ret)
 {
-	const char *path = setting_socket_of(span_str(config->metrics)).ptr;
-	const struct listener_config listener = {
-		.path = path ? path : config->metrics,
-		.mode = config->socket_mode,
-		.group = config->socket_group,
-	};
-	char text[LISTENER_ERROR_SIZE];
 	struct metrics *m;
 	int result;
 
@@ -269,11 +118,9 @@ int metrics_new(struct event_base *base, struct engine *engine, const struct con
 	m = mem_zalloc(sizeof(*m));
 	if (!m)
 		return -ENOMEM;
-	*m = (struct metrics){ .base = base, .engine = engine, .body = BUF_INIT(OPENMETRICS_MAX) };
-	list_init(&m->conns);
-	result = listener_new(base, &listener, on_accept, m, text, &m->listener);
+	*m = (struct metrics){ .engine = engine, .body = BUF_INIT(OPENMETRICS_MAX) };
+	result = listen_to_scrapers(m, base, config);
 	if (result < 0) {
-		log_error("[listen] metrics: %s", text);
 		metrics_free(m);
 		return result;
 	}
@@ -285,9 +132,7 @@ void metrics_free(struct metrics *m)
 {
 	if (!m)
 		return;
-	listener_free(m->listener);
-	list_for_each_safe (it, &m->conns)
-		scrape_free(container_of(it, struct scrape, node));
+	http_server_free(m->server);
 	buf_deinit(&m->body);
 	mem_free(m);
 }

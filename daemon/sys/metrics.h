@@ -1,10 +1,9 @@
 /* The metrics endpoint: GET /metrics, /livez and /readyz over HTTP, at a loopback port or a Unix
  * socket. It tells numbers, no secrets, sessions or templates, so it asks nobody who they are.
  *
- * A connection is one request, is closed after the answer, and has METRICS_DEADLINE_MS in all,
- * however slowly it sends or reads. No more than METRICS_CONNECTIONS_MAX are open: one more takes
- * the place of the oldest, so that nobody can keep others out by being slow. What one may send is
- * HTTPHEAD_MAX bytes, and what is sent beyond is thrown away.
+ * A connection is one request, is closed after the answer, and has METRICS_DEADLINE_MS for each
+ * step. No more than METRICS_CONNECTIONS_MAX are open: one more takes the place of the oldest, so
+ * that nobody can keep others out by being slow.
  */
 #pragma once
 

@@ -124,7 +124,8 @@ class Answers(MetricsCase):
     def test_what_is_no_request(self):
         self.start()
         for data in (b"\r\n", b"GET sess_1 hasura\n", b"GET / HTTP/1.1\r\n a\r\n\r\n",
-                     b"GET /\x00 HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\n"):
+                     b"GET /\x00 HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\n",
+                     b"GET / HTTP/1.1\r\n\r\n"):
             self.assertTrue(self.raw(data).startswith("HTTP/1.1 400 "), data)
         head = b"GET / HTTP/1.1\r\nA: " + b"a" * 9000
         self.assertTrue(self.raw(head).startswith("HTTP/1.1 431 "))
@@ -133,7 +134,7 @@ class Answers(MetricsCase):
         """Whatever comes behind the head, a body or another request, takes nothing away from it."""
         self.start()
         for rest in (b"x" * 50000, b"GET /livez HTTP/1.1\r\n\r\n" * 3):
-            answer = self.raw(b"POST /livez HTTP/1.1\r\nContent-Length: 50000\r\n\r\n" + rest)
+            answer = self.raw(b"POST /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" + rest)
             self.assertEqual(answer.count("HTTP/1.1 "), 1)
             self.assertTrue(answer.startswith("HTTP/1.1 405 "))
             self.assertTrue(answer.endswith("GET or HEAD\n"))
@@ -253,14 +254,14 @@ class Hostile(MetricsCase):
         began = time.monotonic()
         silent, slow, deaf, clinging = [self.open_socket() for _ in range(4)]
         slow.sendall(b"GET /livez HTTP/1.1\r\n")
-        deaf.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
-        clinging.sendall(b"GET /livez HTTP/1.1\r\n\r\n")
+        deaf.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        clinging.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
         while b"live" not in clinging.recv(65536):
             pass
 
         def is_over():
             try:
-                slow.sendall(b"A: b\r\n")
+                slow.sendall(b"a")
             except OSError:
                 return True
             return False
@@ -275,12 +276,12 @@ class Hostile(MetricsCase):
         conn = self.connect(daemon)
         conn.ask("GET sess_1 hasura")
         for _ in range(CONNECTIONS_MAX):
-            self.open_socket().sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+            self.open_socket().sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
             self.assertIn("src=cache", conn.ask("GET sess_1 hasura"))
 
     def test_who_hangs_up(self):
         self.start()
-        for data in (b"", b"GET ", b"GET /metrics HTTP/1.1\r\n\r\n"):
+        for data in (b"", b"GET ", b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"):
             for _ in range(50):
                 with socket.create_connection(("127.0.0.1", self.port)) as s:
                     s.sendall(data)

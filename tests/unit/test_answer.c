@@ -337,6 +337,8 @@ static void test_dates(void **state)
 		{ "Thu, 01 Jan 1970 00:00:00 GMT", 0 },
 		{ "Sun, 06 Nov 1994 08:49:37 GMT", 784111777 },
 		{ "Tue, 29 Feb 2000 12:00:00 GMT", 951825600 },
+		{ "Sat, 01 Jan 2000 00:00:00 GMT", 946684800 },
+		{ "Fri, 31 Dec 1999 23:59:59 GMT", 946684799 },
 		{ "Thu, 29 Feb 2024 23:59:60 GMT", 1709251200 },
 		{ "Mon, 01 Mar 2100 00:00:00 GMT", INT64_C(4107542400) },
 		{ "Fri, 31 Dec 9999 23:59:59 GMT", INT64_C(253402300799) },
@@ -359,6 +361,7 @@ static void test_dates(void **state)
 		{ "Sun Nov  6 08:49:37 1994", -1 },
 		{ "", -1 },
 	};
+	char text[HTTPDATE_SIZE];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -367,6 +370,10 @@ static void test_dates(void **state)
 		(void)httpdate_parse(span_str(cases[i].text), &s);
 		if (s != cases[i].s)
 			fail_msg("%s: %lld", cases[i].text, (long long)s);
+		if (s >= 0 && !strstr(cases[i].text, ":60 ")) {
+			httpdate_format(s, text);
+			assert_memory_equal(text, cases[i].text, sizeof(text));
+		}
 	}
 	assert_int_equal(httpdate_parse(SPAN_NONE, &(int64_t){ 0 }), -EINVAL);
 }
