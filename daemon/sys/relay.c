@@ -22,7 +22,6 @@
 
 struct relays {
 	struct engine *engine;
-	const struct relay_callbacks *callbacks;
 	void (*settle)(void *arg);
 	void *settle_arg;
 	struct exchanges *exchanges;
@@ -36,6 +35,7 @@ struct relays {
 struct relay {
 	struct list link, stirred;
 	struct relays *set;
+	const struct relay_callbacks *callbacks;
 	void *arg;
 	struct exchange *exchange;
 	struct call *call;   /* in the engine; NULL: refused, or none is needed */
@@ -71,7 +71,7 @@ static void relay_free(struct relay *r)
 /* These two: the caller may do nothing with it any more. */
 static void tell_end(struct relay *r)
 {
-	const struct relay_callbacks *callbacks = r->set->callbacks;
+	const struct relay_callbacks *callbacks = r->callbacks;
 	void *arg = r->arg;
 
 	relay_free(r);
@@ -80,7 +80,7 @@ static void tell_end(struct relay *r)
 
 static void tell_failed(struct relay *r, struct relay_failure failure)
 {
-	const struct relay_callbacks *callbacks = r->set->callbacks;
+	const struct relay_callbacks *callbacks = r->callbacks;
 	void *arg = r->arg;
 
 	relay_free(r);
@@ -110,21 +110,21 @@ static void on_head(void *arg, const struct exchange_head *head)
 		engine_drop_session(s->engine, now, r->session);
 	r->session = SPAN_NONE;
 	s->settle(s->settle_arg);
-	s->callbacks->head(r->arg, &told);
+	r->callbacks->head(r->arg, &told);
 }
 
 static size_t on_body(void *arg, struct span data)
 {
 	struct relay *r = arg;
 
-	return r->set->callbacks->body(r->arg, data);
+	return r->callbacks->body(r->arg, data);
 }
 
 static void on_room(void *arg)
 {
 	struct relay *r = arg;
 
-	r->set->callbacks->room(r->arg);
+	r->callbacks->room(r->arg);
 }
 
 static void on_over(void *arg, enum transport transport)
@@ -153,7 +153,7 @@ static void tell_keys_head(struct relay *r, const struct keyset_view *keys)
 
 	r->head_told = true;
 	r->generation = keys->generation;
-	r->set->callbacks->head(r->arg, &head);
+	r->callbacks->head(r->arg, &head);
 }
 
 /* Who is so slow that there are others meanwhile gets a part of these. */
@@ -167,7 +167,7 @@ static void tell_keys_body(struct relay *r, const struct keyset_view *keys)
 		tell_failed(r, passage_failure(TRANSPORT_BROKEN));
 		return;
 	}
-	taken = s->callbacks->body(r->arg, rest);
+	taken = r->callbacks->body(r->arg, rest);
 	if (s->telling != r)
 		return;
 	r->told += taken;
@@ -253,13 +253,15 @@ static void ask(struct relay *r, struct mono now, struct client *client)
 	}
 }
 
-static struct relay *relay_new(struct relays *s, struct span session, void *arg)
+static struct relay *relay_new(struct relays *s, struct span session,
+			       const struct relay_callbacks *callbacks, void *arg)
 {
 	struct relay *r = mem_zalloc(sizeof(*r) + session.len);
 
 	if (!r)
 		return NULL;
 	r->set = s;
+	r->callbacks = callbacks;
 	r->arg = arg;
 	list_init(&r->stirred);
 	list_append(&s->all, &r->link);
@@ -270,7 +272,8 @@ static struct relay *relay_new(struct relays *s, struct span session, void *arg)
 }
 
 int relay_start(struct relays *s, struct mono now, struct client *client,
-		const struct relay_request *request, void *arg, struct relay **ret)
+		const struct relay_request *request, const struct relay_callbacks *callbacks,
+		void *arg, struct relay **ret)
 {
 	const struct exchange_request passed = {
 		.method = request->method,
@@ -280,12 +283,13 @@ int relay_start(struct relays *s, struct mono now, struct client *client,
 		.body_len = request->body_len,
 		.add_key = request->add_key,
 	};
-	static const struct exchange_callbacks callbacks = { on_head, on_body, on_room, on_over };
-	struct relay *r = relay_new(s, passage_session(request->method, request->target), arg);
+	static const struct exchange_callbacks ours = { on_head, on_body, on_room, on_over };
+	struct relay *r =
+	    relay_new(s, passage_session(request->method, request->target), callbacks, arg);
 	int result = r ? 0 : -ENOMEM;
 
 	if (result == 0 && !passage_is_jwks(request->method, request->target))
-		result = exchange_new(s->exchanges, &passed, &callbacks, r, &r->exchange);
+		result = exchange_new(s->exchanges, &passed, &ours, r, &r->exchange);
 	if (result < 0) {
 		if (r)
 			relay_free(r);
@@ -331,8 +335,7 @@ int relays_configure(struct relays *s, const struct upstream_config *config,
 }
 
 int relays_new(struct event_base *base, struct engine *engine, const struct upstream_config *config,
-	       const struct secret *key, const struct relay_callbacks *callbacks,
-	       void (*settle)(void *arg), void *settle_arg, struct relays **ret)
+	       const struct secret *key, void (*settle)(void *arg), void *arg, struct relays **ret)
 {
 	struct relays *s = mem_zalloc(sizeof(*s));
 	int result;
@@ -340,9 +343,8 @@ int relays_new(struct event_base *base, struct engine *engine, const struct upst
 	if (!s)
 		return -ENOMEM;
 	s->engine = engine;
-	s->callbacks = callbacks;
 	s->settle = settle;
-	s->settle_arg = settle_arg;
+	s->settle_arg = arg;
 	list_init(&s->all);
 	list_init(&s->stirred);
 	s->wake = evtimer_new(base, on_wake, s);

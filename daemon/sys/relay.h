@@ -63,11 +63,9 @@ struct relay_callbacks {
 	void (*failed)(void *arg, const struct relay_failure *failure);
 };
 
-/* Both stay the caller's. `settle` carries out the engine's effects after what came from the event
- * loop. 0 or -ENOMEM. */
+/* `settle` carries out the engine's effects after what came from the event loop. 0 or -ENOMEM. */
 int relays_new(struct event_base *base, struct engine *engine, const struct upstream_config *config,
-	       const struct secret *key, const struct relay_callbacks *callbacks,
-	       void (*settle)(void *arg), void *settle_arg, struct relays **ret);
+	       const struct secret *key, void (*settle)(void *arg), void *arg, struct relays **ret);
 
 /* Cancels all. The engine and the clients must still be there. */
 void relays_free(struct relays *r);
@@ -80,11 +78,12 @@ int relays_configure(struct relays *r, const struct upstream_config *config,
 /* EFFECT_ADMITTED, EFFECT_REFUSED. */
 void relays_effect(struct relays *r, const struct effect *effect);
 
-/* Begins one for that client; `arg` goes to the callbacks. 0, -ENOMEM, or -EINVAL: nothing that may
- * be passed on (a method, target or field with bytes that have no place there, an absolute URL).
- * Effects. */
+/* Begins one for that client; `arg` goes to the callbacks, which stay the caller's. 0, -ENOMEM, or
+ * -EINVAL: nothing that may be passed on (a method, target or field with bytes that have no place
+ * there, an absolute URL). Effects. */
 int relay_start(struct relays *r, struct mono now, struct client *client,
-		const struct relay_request *request, void *arg, struct relay **ret);
+		const struct relay_request *request, const struct relay_callbacks *callbacks,
+		void *arg, struct relay **ret);
 
 /* More of the request's body. Returns how much of it was taken, 0 where there is no room: then
  * `room` is called when there is. */

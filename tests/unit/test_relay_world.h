@@ -155,9 +155,8 @@ static inline void make_relays(unsigned port)
 	if (f.relays)
 		assert_int_equal(relays_configure(f.relays, &config, &key), 0);
 	else
-		assert_int_equal(relays_new(f.base, f.engine, &config, &key, &callbacks, settle,
-					    NULL, &f.relays),
-				 0);
+		assert_int_equal(
+		    relays_new(f.base, f.engine, &config, &key, settle, NULL, &f.relays), 0);
 	secret_deinit(&key);
 }
 
@@ -216,7 +215,7 @@ static inline int start(size_t i, const struct relay_request *request)
 	int r;
 
 	f.inside = true;
-	r = relay_start(f.relays, clock_boot(), &f.client, request, &f.passing[i],
+	r = relay_start(f.relays, clock_boot(), &f.client, request, &callbacks, &f.passing[i],
 			&f.passing[i].relay);
 	settle(NULL);
 	f.inside = false;
