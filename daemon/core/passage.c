@@ -51,12 +51,12 @@ static bool is_method(struct span s)
 	return false;
 }
 
-bool passage_field_is_acceptable(const struct relay_field *field)
+bool passage_field_is_acceptable(const struct httpfield *field)
 {
 	return is_token(field->name) && is_value(field->value);
 }
 
-bool passage_is_acceptable(struct span method, struct span target, const struct relay_field *fields,
+bool passage_is_acceptable(struct span method, struct span target, const struct httpfield *fields,
 			   size_t n_fields)
 {
 	if (!is_method(method) || !is_target(target) || n_fields > PASSAGE_FIELDS_MAX)
@@ -67,17 +67,12 @@ bool passage_is_acceptable(struct span method, struct span target, const struct 
 	return true;
 }
 
-bool passage_field_is(struct span name, const char *lower)
+/* True if the list, whose elements have commas between them, holds that name. */
+static bool lists(struct span list, struct span name)
 {
-	return name.len == strlen(lower) && strncasecmp(name.ptr, lower, name.len) == 0;
-}
+	struct span option;
 
-/* Whether a Connection field names it. */
-static bool is_named_by(struct span name, const struct relay_field *field)
-{
-	struct span rest = field->value, option;
-
-	while (span_split(&rest, ',', &option)) {
+	while (span_split(&list, ',', &option)) {
 		option = span_trim(option);
 		if (option.len == name.len && strncasecmp(option.ptr, name.ptr, name.len) == 0)
 			return true;
@@ -85,7 +80,7 @@ static bool is_named_by(struct span name, const struct relay_field *field)
 	return false;
 }
 
-bool passage_field_stays(struct span name, const struct relay_field *fields, size_t n_fields)
+bool passage_field_stays(struct span name, const struct httpfield *fields, size_t n_fields)
 {
 	static const char proxy[] = "proxy-";
 	static const char *const names[] = { "connection", "keep-alive",	"te",
@@ -93,12 +88,12 @@ bool passage_field_stays(struct span name, const struct relay_field *fields, siz
 					     "host",	   "content-length",	"expect" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (passage_field_is(name, names[i]))
+		if (httphead_is(name, names[i]))
 			return true;
 	if (name.len >= sizeof(proxy) - 1 && strncasecmp(name.ptr, proxy, sizeof(proxy) - 1) == 0)
 		return true;
 	for (size_t i = 0; i < n_fields; i++)
-		if (passage_field_is(fields[i].name, "connection") && is_named_by(name, &fields[i]))
+		if (httphead_is(fields[i].name, "connection") && lists(fields[i].value, name))
 			return true;
 	return false;
 }

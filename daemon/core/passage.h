@@ -6,6 +6,7 @@
 
 #include "base/span.h"
 #include "daemon/core/answer.h"
+#include "daemon/core/httphead.h"
 #include "proto/reply.h"
 
 #include <stdbool.h>
@@ -15,21 +16,15 @@
 #define PASSAGE_TARGET_MAX 8192 /* bytes */
 #define PASSAGE_FIELDS_MAX 128
 
-struct relay_field {
-	struct span name, value;
-};
-
 /* A method that Clerk's API may know; a target that is a path and query, so that no other host can
  * be meant; fields without bytes that could be understood as something else. */
-bool passage_is_acceptable(struct span method, struct span target, const struct relay_field *fields,
+bool passage_is_acceptable(struct span method, struct span target, const struct httpfield *fields,
 			   size_t n_fields);
-bool passage_field_is_acceptable(const struct relay_field *field);
+bool passage_field_is_acceptable(const struct httpfield *field);
 
 /* Whether it is of one connection only (RFC 9110, 7.6.1), or says where a body ends, which each
  * connection says in its own way: it is not passed on. `fields` are those that it came with. */
-bool passage_field_stays(struct span name, const struct relay_field *fields, size_t n_fields);
-
-bool passage_field_is(struct span name, const char *lower);
+bool passage_field_stays(struct span name, const struct httpfield *fields, size_t n_fields);
 
 /* A method that may be repeated without harm (RFC 9110, 9.2.2). */
 bool passage_is_idempotent(struct span method);

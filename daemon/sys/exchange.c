@@ -164,20 +164,20 @@ static int64_t body_len_of(struct span text)
 	return span_parse_u64(span_trim(text), INT64_MAX, &len) == 0 ? (int64_t)len : -1;
 }
 
-static void note_field(struct exchange_head *head, const struct relay_field *f)
+static void note_field(struct exchange_head *head, const struct httpfield *f)
 {
-	if (passage_field_is(f->name, "content-type"))
+	if (httphead_is(f->name, "content-type"))
 		head->content_type = f->value;
-	else if (passage_field_is(f->name, "cache-control"))
+	else if (httphead_is(f->name, "cache-control"))
 		head->cache_control = f->value;
-	else if (passage_field_is(f->name, "date"))
+	else if (httphead_is(f->name, "date"))
 		head->date = f->value;
-	else if (passage_field_is(f->name, "retry-after"))
+	else if (httphead_is(f->name, "retry-after"))
 		head->retry_after = f->value;
 }
 
 /* All fields of the answer; false: there are too many. */
-static bool list_fields(struct exchange *x, struct relay_field *to, size_t *ret_count)
+static bool list_fields(struct exchange *x, struct httpfield *to, size_t *ret_count)
 {
 	struct curl_header *h = NULL;
 	size_t n = 0;
@@ -185,7 +185,7 @@ static bool list_fields(struct exchange *x, struct relay_field *to, size_t *ret_
 	while ((h = curl_easy_nextheader(x->transfer.easy, CURLH_HEADER, -1, h))) {
 		if (n == PASSAGE_FIELDS_MAX)
 			return false;
-		to[n] = (struct relay_field){ span_str(h->name), span_str(h->value) };
+		to[n] = (struct httpfield){ span_str(h->name), span_str(h->value) };
 		n += passage_field_is_acceptable(&to[n]);
 	}
 	*ret_count = n;
@@ -194,7 +194,7 @@ static bool list_fields(struct exchange *x, struct relay_field *to, size_t *ret_
 
 static void tell_head(struct exchange *x)
 {
-	struct relay_field all[PASSAGE_FIELDS_MAX], kept[PASSAGE_FIELDS_MAX];
+	struct httpfield all[PASSAGE_FIELDS_MAX], kept[PASSAGE_FIELDS_MAX];
 	struct exchange_head head = { .fields = kept, .body_len = -1 };
 	bool is_chunked = false;
 	long status = 0;
@@ -208,8 +208,8 @@ static void tell_head(struct exchange *x)
 		return;
 	}
 	for (size_t i = 0; i < n; i++) {
-		is_chunked |= passage_field_is(all[i].name, "transfer-encoding");
-		if (passage_field_is(all[i].name, "content-length"))
+		is_chunked |= httphead_is(all[i].name, "transfer-encoding");
+		if (httphead_is(all[i].name, "content-length"))
 			head.body_len = body_len_of(all[i].value);
 		note_field(&head, &all[i]);
 		if (!passage_field_stays(all[i].name, all, n))
@@ -274,7 +274,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-static int add_line(struct exchange *x, const struct relay_field *field)
+static int add_line(struct exchange *x, const struct httpfield *field)
 {
 	struct buf line = BUF_INIT(SIZE_MAX);
 	struct curl_slist *list = NULL;
@@ -306,17 +306,17 @@ static int suppress(struct exchange *x, const char *line)
 
 static int add_fields(struct exchange *x, const struct exchange_request *request)
 {
-	static const struct relay_field empty_body = { SPAN_LITERAL("Content-Length"),
-						       SPAN_LITERAL("0") };
+	static const struct httpfield empty_body = { SPAN_LITERAL("Content-Length"),
+						     SPAN_LITERAL("0") };
 	bool accepts = false;
 	int r = suppress(x, "Expect:");
 
 	for (size_t i = 0; i < request->n_fields && r == 0; i++) {
-		const struct relay_field *f = &request->fields[i];
+		const struct httpfield *f = &request->fields[i];
 
-		accepts |= passage_field_is(f->name, "accept");
+		accepts |= httphead_is(f->name, "accept");
 		if (passage_field_stays(f->name, request->fields, request->n_fields) ||
-		    (request->add_key && passage_field_is(f->name, "authorization")))
+		    (request->add_key && httphead_is(f->name, "authorization")))
 			continue;
 		r = add_line(x, f);
 	}

@@ -33,7 +33,7 @@ struct exchanges;
 /* Borrowed for the call. What must not be passed on is left out here. */
 struct exchange_request {
 	struct span method, target;
-	const struct relay_field *fields;
+	const struct httpfield *fields;
 	size_t n_fields;
 	int64_t body_len; /* or one of the above */
 	bool add_key;
@@ -43,7 +43,7 @@ struct exchange_request {
 /* Borrowed for the callback. */
 struct exchange_head {
 	int status;
-	const struct relay_field *fields; /* those that are passed on */
+	const struct httpfield *fields; /* those that are passed on */
 	size_t n_fields;
 	int64_t body_len; /* -1: not known */
 	struct span content_type, cache_control, date, retry_after;

@@ -78,7 +78,7 @@ static void on_over(void *arg, enum transport transport)
 static int fetch(struct keyset *k, struct mono now)
 {
 	static const struct exchange_callbacks callbacks = { on_head, on_body, on_room, on_over };
-	const struct relay_field fields[] = {
+	const struct httpfield fields[] = {
 		{ SPAN_LITERAL("Clerk-API-Version"), span_str(k->api_version) },
 		{ SPAN_LITERAL("Accept"), SPAN_LITERAL("application/json") },
 	};

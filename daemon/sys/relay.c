@@ -145,7 +145,7 @@ static void on_over(void *arg, enum transport transport)
 
 static void tell_keys_head(struct relay *r, const struct keyset_view *keys)
 {
-	const struct relay_field type = { SPAN_LITERAL("Content-Type"), keys->type };
+	const struct httpfield type = { SPAN_LITERAL("Content-Type"), keys->type };
 	const struct relay_head head = { .status = HTTP_OK,
 					 .fields = &type,
 					 .n_fields = keys->type.len != 0,

@@ -16,7 +16,7 @@
 #include "base/instant.h"
 #include "base/span.h"
 #include "daemon/core/engine.h"
-#include "daemon/core/passage.h" /* struct relay_field, struct relay_failure */
+#include "daemon/core/passage.h" /* struct relay_failure */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -33,7 +33,7 @@ struct upstream_config;
 struct relay_request {
 	struct span method; /* a token of RFC 9110, in any case as it came */
 	struct span target; /* path and query, from its first slash on */
-	const struct relay_field *fields;
+	const struct httpfield *fields;
 	size_t n_fields;
 	int64_t body_len; /* of bytes, or one of the above */
 	bool add_key;	  /* the caller has none: Authorization is the daemon's */
@@ -42,7 +42,7 @@ struct relay_request {
 /* Borrowed for the callback. `fields` has no Content-Length and nothing of the connection. */
 struct relay_head {
 	int status; /* 200 to 599: what comes before it (1xx) stays here */
-	const struct relay_field *fields;
+	const struct httpfield *fields;
 	size_t n_fields;
 	int64_t body_len; /* as Clerk declares it, also where none follows (HEAD, 304); -1: it
 			     doesn't */

@@ -7,7 +7,7 @@
 
 static bool accepts(const char *method, const char *target, const char *name, const char *value)
 {
-	const struct relay_field field = { span_str(name), span_str(value) };
+	const struct httpfield field = { span_str(name), span_str(value) };
 
 	return passage_is_acceptable(span_str(method), span_str(target), &field, 1);
 }
@@ -60,9 +60,9 @@ static void test_fields_of_a_connection_stay(void **state)
 					   "Expect" };
 	static const char *const others[] = { "Accept", "Authorization", "Content-Type",
 					      "Tea",	"X-Keep-Alive",	 "Accept-Encoding" };
-	const struct relay_field fields[] = { { span_str("Connection"), span_str("close, X-One") },
-					      { span_str("connection"), span_str("\tx-two ,") },
-					      { span_str("X-One"), span_str("1") } };
+	const struct httpfield fields[] = { { span_str("Connection"), span_str("close, X-One") },
+					    { span_str("connection"), span_str("\tx-two ,") },
+					    { span_str("X-One"), span_str("1") } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)

@@ -5,7 +5,7 @@
 
 static void test_unchanged(void **state)
 {
-	const struct relay_field fields[] = {
+	const struct httpfield fields[] = {
 		{ SPAN_LITERAL("Host"), SPAN_LITERAL("localhost:1234") },
 		{ SPAN_LITERAL("Authorization"), SPAN_LITERAL("Bearer own") },
 		{ SPAN_LITERAL("X-Two"), SPAN_LITERAL("a, b") },
@@ -58,7 +58,7 @@ static void test_unchanged(void **state)
 
 static void test_the_key_is_added(void **state)
 {
-	const struct relay_field fields[] = {
+	const struct httpfield fields[] = {
 		{ SPAN_LITERAL("AUTHORIZATION"), SPAN_LITERAL("Bearer nonsense") },
 	};
 	const struct relay_request request = { .method = SPAN_LITERAL("GET"),

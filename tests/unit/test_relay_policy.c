@@ -5,7 +5,7 @@
 
 static void test_what_may_not_pass(void **state)
 {
-	const struct relay_field bad = { SPAN_LITERAL("A"), SPAN_LITERAL("b\r\nX: y") };
+	const struct httpfield bad = { SPAN_LITERAL("A"), SPAN_LITERAL("b\r\nX: y") };
 	const struct relay_request request = { .method = SPAN_LITERAL("GET"),
 					       .target = SPAN_LITERAL("/"),
 					       .fields = &bad,
