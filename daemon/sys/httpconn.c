@@ -101,7 +101,7 @@ void http_exchange_free(struct http_exchange *x)
 	struct http_server *s = x->owner;
 
 	(void)event_del(&x->event);
-	if (x->state == HTTP_EXCHANGE && x->answered != ANSWER_WHOLE && s->handler->gone)
+	if (x->head && x->answered != ANSWER_WHOLE && s->handler->gone)
 		s->handler->gone(s->arg, x);
 	(void)close(event_get_fd(&x->event));
 	if (s->handler->disconnected)
@@ -246,7 +246,8 @@ static void take_body(struct http_exchange *x)
 		give_up(x, 413, "the body is too long\n");
 		return;
 	}
-	http_continue(x);
+	if (x->intake != INTAKE_SKIP)
+		http_continue(x);
 	while (result == HTTPBODY_DATA && wants_body(x)) {
 		result = httpbody_next(&x->rest, input, &data);
 		if (result == HTTPBODY_DATA && !keep_data(x, data)) {
