@@ -64,12 +64,13 @@ SYS    := $(filter-out $(WIPE),$(wildcard daemon/sys/*.c))
 DAEMON := daemon/app.c daemon/main.c $(WIPE)
 CLI    := client/cli.c $(wildcard client/cli_*.c)
 CLIENT := $(filter-out $(CLI),$(wildcard client/*.c))
-CLIENT_BASE := base/mem.c base/span.c base/buf.c $(PROTO)
+CLIENT_BASE := base/mem.c base/span.c base/buf.c base/heap.c $(PROTO)
 UNITS   := $(wildcard systemd/*.service systemd/*.socket)
 SANDBOX := $(wildcard tests/sandbox/*.c)
 UNIT   := $(wildcard tests/unit/test_*.c)
 FUZZ   := $(wildcard tests/fuzz/fuzz_*.c)
 LOAD   := $(wildcard tests/systemd/*.c)
+ADAPTERS := $(wildcard tests/conformance/adapters/*.c)
 REPLAY := $(wildcard tests/replay/*.c)
 MAN    := $(wildcard daemon/*.[1-8] client/*.[1-8] proto/*.[1-8] tests/sandbox/*.[1-8])
 BENCH_LIB := bench/bench.c bench/draw.c bench/histogram.c bench/protocol.c
@@ -85,6 +86,7 @@ UNIT_BINS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT))
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(FUZZ))
 BENCH_BINS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH))
 LOAD_BINS := $(patsubst tests/systemd/%.c,$(BUILD)/tests/systemd/%,$(LOAD))
+ADAPTER_BINS := $(patsubst tests/conformance/adapters/%.c,$(BUILD)/tests/conformance/%,$(ADAPTERS))
 REPLAY_BIN := $(if $(REPLAY),$(BUILD)/tests/replay/replay)
 
 .PHONY: all help deps deps-bench deps-ops check demo install uninstall asan ubsan fuzz lint bench dist deb clean
@@ -98,11 +100,13 @@ help:
 	@echo "make deps       install the Debian packages that are missing"
 	@echo "make demo       see it work"
 	@echo "make check      build and run all tests"
+	@echo "make check-frameworks  Next.js, Express and Remix with the daemon; installs them with npm"
 	@echo "make deps-ops   what the tests of the metrics need: a Prometheus"
 	@echo "make asan       the tests under AddressSanitizer   (make ubsan: UBSan)"
 	@echo "make fuzz       the parsers under libFuzzer, for FUZZ_SECONDS each"
 	@echo "make lint       layers, banned functions, sizes, layout"
 	@echo "make bench      measure; the figures are explained in docs/PERFORMANCE.md"
+	@echo "make bench-sdk  Clerk's SDK: the daemon's HTTP front against a server of Node's"
 	@echo "make scale      simulate a population of sessions; docs/SCALE.md explains it"
 	@echo "make install    with DESTDIR and PREFIX; make uninstall undoes it"
 	@echo "make dist       a source archive"
@@ -160,6 +164,10 @@ $(BUILD)/tests/systemd/%: $(BUILD)/obj/tests/systemd/%.o $(BUILD)/libclerktoken.
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ -pthread
 
+$(BUILD)/tests/conformance/%: $(BUILD)/obj/tests/conformance/adapters/%.o $(BUILD)/libclerktoken.a
+	@mkdir -p $(@D)
+	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^
+
 $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/driver.o $(BUILD)/daemon.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST)
@@ -195,10 +203,15 @@ check: deps
 
 .PHONY: check-built
 .PHONY: test-bins
-test-bins: all $(UNIT_BINS) $(FUZZ_BINS) $(REPLAY_BIN) $(LOAD_BINS)
+test-bins: all $(UNIT_BINS) $(FUZZ_BINS) $(REPLAY_BIN) $(LOAD_BINS) $(ADAPTER_BINS)
 
 check-built: test-bins
-	@BUILD=$(BUILD) CC="$(CC)" tests/run
+	@BUILD=$(BUILD) CC="$(CC)" tests/run $(CHECK_ARGS)
+
+# Next.js, Express, Remix and Clerk's SDKs, as npm has them. Skipped without Node.js or npm's registry.
+.PHONY: check-frameworks
+check-frameworks: all
+	@BUILD=$(BUILD) tests/run frameworks
 
 demo: deps
 	+@$(MAKE) --no-print-directory all
@@ -220,6 +233,11 @@ fuzz:
 bench: deps-bench
 	+@$(MAKE) --no-print-directory all $(BENCH_BINS)
 	@BUILD=$(BUILD) bench/run $(BENCH_ARGS)
+
+# Clerk's SDK at the daemon's address; needs Node.js and npm's registry.
+.PHONY: bench-sdk
+bench-sdk: all
+	@BUILD=$(BUILD) bench/sdk.py $(BENCH_ARGS)
 
 .PHONY: bench-bins
 bench-bins: $(BENCH_BINS) $(BUILD)/bench/core/entries

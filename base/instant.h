@@ -1,9 +1,9 @@
 /* Points in time that can't be mixed up.
  *
  * `struct mono` counts milliseconds since boot, suspend included (CLOCK_BOOTTIME): all deadlines
- * are of this kind. `struct wall` is civil time in milliseconds since 1970: it is only ever
- * reported, never decided upon. An instant is a value that came in from outside; nothing in here
- * reads a clock.
+ * are of this kind. `struct wall` is civil time in milliseconds since 1970: it is reported, and
+ * never decided upon, but for the age of a webhook, which has no other clock. An instant is a value
+ * that came in from outside; nothing in here reads a clock.
  */
 #pragma once
 

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "client/failure.h"
 #include "client/options.h"
+#include "client/own.h"
 #include "client/token.h"
 
 struct call call_init(struct clerktoken_client *client, enum verb verb, int timeout_ms,
@@ -38,30 +39,39 @@ enum clerktoken_error call_set_names(struct call *call, const char *session,
 	return CLERKTOKEN_OK;
 }
 
-enum clerktoken_error call_set_options(struct call *call,
-				       const struct clerktoken_get_options *options)
+/* What is wrong with them, or NULL and they are in the request. */
+static const char *read_options(const struct clerktoken_get_options *options, struct request *r)
 {
 	struct clerktoken_get_options o = { 0 };
-	struct request *r = &call->request;
 
-	if (options && options_copy(&o, sizeof(o), GET_OPTIONS_FIRST_SIZE, options) < 0)
-		return invalid(call, OPTIONS_BAD_SIZE);
+	if (options_copy(&o, sizeof(o), GET_OPTIONS_FIRST_SIZE, options) < 0)
+		return OPTIONS_BAD_SIZE;
 	if (o.has_min_ttl && o.min_ttl_s > WIRE_TTL_MAX_S)
-		return invalid(call, "min_ttl is at most 315360000 seconds");
+		return "min_ttl is at most 315360000 seconds";
 	if (o.has_wait && o.wait_ms > WIRE_WAIT_MAX_MS)
-		return invalid(call, "wait is at most 3600000 milliseconds");
+		return "wait is at most 3600000 milliseconds";
 	if (o.expires_in_s &&
 	    (o.expires_in_s < WIRE_EXPIRES_IN_MIN_S || o.expires_in_s > WIRE_TTL_MAX_S))
-		return invalid(call, "expires_in is 30 to 315360000 seconds");
+		return "expires_in is 30 to 315360000 seconds";
 	if (o.refused_id && span_parse_hex64(span_str(o.refused_id), &r->not_id) < 0)
-		return invalid(call, "a token's id is 16 hex digits, in lower case");
+		return "a token's id is 16 hex digits, in lower case";
 	r->has_not = o.refused_id;
 	r->has_min_ttl = o.has_min_ttl;
 	r->min_ttl_s = o.has_min_ttl ? o.min_ttl_s : 0;
 	r->has_wait = o.has_wait;
 	r->wait_ms = o.has_wait ? o.wait_ms : 0;
 	r->expires_in_s = o.expires_in_s;
-	call->derives_wait = !o.has_wait;
+	return NULL;
+}
+
+enum clerktoken_error call_set_options(struct call *call,
+				       const struct clerktoken_get_options *options)
+{
+	const char *wrong = options ? read_options(options, &call->request) : NULL;
+
+	if (wrong)
+		return invalid(call, wrong);
+	call->derives_wait = !call->request.has_wait;
 	return CLERKTOKEN_OK;
 }
 
@@ -95,8 +105,9 @@ static struct mono said_at(const struct call *call)
 enum clerktoken_error call_take_token(struct call *call, struct clerktoken_token **ret)
 {
 	enum clerktoken_source source = (enum clerktoken_source)call->reply.token.source;
+	struct token_key key = own_key(&call->request);
 
-	if (token_new(&call->reply.token, said_at(call), source, ret) < 0)
+	if (token_new_for(&key, &call->reply.token, said_at(call), source, ret) < 0)
 		return failure_set(call->failure, CLERKTOKEN_NO_MEMORY, "out of memory");
 	return CLERKTOKEN_OK;
 }
@@ -129,26 +140,71 @@ void call_finish(struct call *call)
 	pool_put(&call->client->pool, conn);
 }
 
-enum clerktoken_error clerktoken_get(struct clerktoken_client *client, const char *session,
-				     const char *template_name,
-				     const struct clerktoken_get_options *options, int timeout_ms,
-				     struct clerktoken_token **ret,
-				     struct clerktoken_failure *ret_failure)
+/* The own copy, if there is one. Arguments that are wrong find none, and are complained of later.
+ */
+static struct clerktoken_token *get_own(struct clerktoken_client *client, const char *session,
+					const char *template_name,
+					const struct clerktoken_get_options *options)
+{
+	struct request r = { .session = span_str(session), .template = span_str(template_name) };
+
+	if (span_is(r.template, WIRE_NO_TEMPLATE))
+		r.template = SPAN_NONE;
+	else if (template_name && r.template.len == 0)
+		return NULL;
+	if (options && read_options(options, &r))
+		return NULL;
+	return own_find(client, &r);
+}
+
+static enum clerktoken_error get_asking(struct call *call, struct clerktoken_token **ret)
+{
+	struct own_ticket ticket = own_expect(call->client, &call->request);
+	enum clerktoken_error error = call_run(call, REPLY_TOKEN);
+	struct clerktoken_token *token;
+
+	if (error == CLERKTOKEN_OK)
+		error = call_take_token(call, &token);
+	if (error != CLERKTOKEN_OK)
+		return error;
+	own_keep(call->client, ticket, call->conn, token);
+	*ret = token;
+	return CLERKTOKEN_OK;
+}
+
+static enum clerktoken_error get(struct clerktoken_client *client, const char *session,
+				 const char *template_name,
+				 const struct clerktoken_get_options *options, int timeout_ms,
+				 struct clerktoken_token **ret,
+				 struct clerktoken_failure *ret_failure)
 {
 	cleanup_call struct call call = call_init(client, VERB_GET, timeout_ms, ret_failure);
 	enum clerktoken_error error = call_set_names(&call, session, template_name);
 
 	if (error == CLERKTOKEN_OK)
 		error = call_set_options(&call, options);
-	if (error == CLERKTOKEN_OK)
-		error = call_run(&call, REPLY_TOKEN);
-	return error == CLERKTOKEN_OK ? call_take_token(&call, ret) : error;
+	return error == CLERKTOKEN_OK ? get_asking(&call, ret) : error;
+}
+
+enum clerktoken_error clerktoken_get(struct clerktoken_client *client, const char *session,
+				     const char *template_name,
+				     const struct clerktoken_get_options *options, int timeout_ms,
+				     struct clerktoken_token **ret,
+				     struct clerktoken_failure *ret_failure)
+{
+	struct clerktoken_token *own = get_own(client, session, template_name, options);
+
+	if (!own)
+		return get(client, session, template_name, options, timeout_ms, ret, ret_failure);
+	*ret = own;
+	return CLERKTOKEN_OK;
 }
 
 static enum clerktoken_error run_drop(struct call *call, uint64_t *ret_dropped)
 {
 	enum clerktoken_error error = call_run(call, REPLY_DROPPED);
 
+	own_drop(call->client, &call->request); /* whatever came of it */
 	if (error == CLERKTOKEN_OK && ret_dropped)
 		*ret_dropped = call->reply.dropped;
 	return error;

@@ -26,7 +26,7 @@ enum clerktoken_error call_set_options(struct call *call,
 /* Asks. An ERR, or another reply than `expected`, is an error. call_finish() in any case. */
 enum clerktoken_error call_run(struct call *call, enum reply_type expected);
 
-/* A copy of the token that was answered. */
+/* The token that was answered, made for what was asked. */
 enum clerktoken_error call_take_token(struct call *call, struct clerktoken_token **ret);
 
 /* A copy of the text that was answered, to be freed with clerktoken_string_free(). */

@@ -8,9 +8,9 @@
  *		puts(clerktoken_token_jwt(token));
  *
  * Every function may be called from any thread, on the same client at the same time; only a watch
- * belongs to one thread at a time. The library starts no thread, raises and handles no signal and
- * has no global state. After fork() the child may go on using a client of its parent: it opens
- * connections of its own, and never writes on the inherited ones.
+ * and a struct clerktoken_async belong to one thread at a time. The library starts no thread,
+ *raises and handles no signal and has no global state. After fork() the child may go on using a
+ *client of its parent: it opens connections of its own, and never writes on the inherited ones.
  *
  * `timeout_ms` is how long a call may take at most, in milliseconds. Connecting, reconnecting after
  * a restart of the daemon, and waiting for Clerk are all within it. A negative one counts as 0,
@@ -96,10 +96,12 @@ CLERKTOKEN_PUBLIC const char *clerktoken_version(void);
 struct clerktoken_client;
 
 struct clerktoken_options {
-	size_t size;	    /* sizeof(struct clerktoken_options); all else may be zero */
-	const char *socket; /* path of the daemon's socket. NULL: $CLERK_TOKEND_SOCKET, else
-			     * $XDG_RUNTIME_DIR/clerk-tokend/clerk-tokend.sock if it exists,
-			     * else /run/clerk-tokend/clerk-tokend.sock */
+	size_t size;		 /* sizeof(struct clerktoken_options); all else may be zero */
+	const char *socket;	 /* path of the daemon's socket. NULL: $CLERK_TOKEND_SOCKET, else
+				  * $XDG_RUNTIME_DIR/clerk-tokend/clerk-tokend.sock if it exists,
+				  * else /run/clerk-tokend/clerk-tokend.sock */
+	bool no_copies;		 /* ask the daemon each time */
+	size_t copies_max_bytes; /* of memory for tokens that may be handed out again; 0: 16 MiB */
 };
 
 /* Doesn't connect yet. `options` may be NULL. The environment is read here, and only here. */
@@ -139,7 +141,14 @@ struct clerktoken_get_options {
 };
 
 /* The session's token for a template; NULL or "-": the plain session token. The caller owns the
- * reference that it gets. */
+ * reference that it gets.
+ *
+ * The client keeps copies of its own, unless that is turned off. While the daemon allows it (see
+ * clerktoken_token_reuse_ms()) a call is answered from there, with the same token, at once, and
+ * without a system call; its state and source are what they were when it came. `min_ttl_s` and
+ * `refused_id` hold as ever. The client hears of what is dropped anywhere on the host: a token that
+ * was dropped is handed out for 20 ms more at most, and not at all after a drop by this client has
+ * returned. What ends is wiped by later calls: a client that is used no more keeps it in memory. */
 CLERKTOKEN_PUBLIC enum clerktoken_error clerktoken_get(
     struct clerktoken_client *client, const char *session, const char *template_name,
     const struct clerktoken_get_options *options, int timeout_ms, struct clerktoken_token **ret,
@@ -200,6 +209,97 @@ CLERKTOKEN_PUBLIC enum clerktoken_error clerktoken_watch_next(
 
 CLERKTOKEN_PUBLIC bool clerktoken_watch_is_over(const struct clerktoken_watch *watch);
 CLERKTOKEN_PUBLIC void clerktoken_watch_free(struct clerktoken_watch *watch); /* NULL accepted */
+
+/* For programs with an event loop: many requests on one connection, and nothing that waits.
+ *
+ *	clerktoken_async_get(async, "sess_2x", "hasura", NULL, 3000, userdata, NULL, NULL);
+ *
+ * and, whenever clerktoken_async_fd() is readable or clerktoken_async_timeout_ms() has passed:
+ *
+ *	clerktoken_async_dispatch(async);
+ *	while (clerktoken_async_next(async, &event))
+ *		use(event.userdata, event.error, event.token);
+ *
+ * A call that is accepted ends with exactly one event that is_over, unless it is cancelled.
+ *Failures of the connection are mended inside of each call's timeout_ms: what has had no answer is
+ *asked again on the next connection. No function waits, calls back, or may be called by two threads
+ *at the same time. A child after fork() that goes on with its copy asks for itself what its parent
+ * has asked, with another descriptor. */
+struct clerktoken_async;
+
+/* Calls and watches, with those whose last event was not taken. */
+#define CLERKTOKEN_ASYNC_MAX 4096
+
+/* Doesn't connect yet. */
+CLERKTOKEN_PUBLIC enum clerktoken_error clerktoken_async_new(
+    struct clerktoken_client *client, struct clerktoken_async **ret,
+    struct clerktoken_failure *ret_failure);
+
+/* Calls and watches end without an event. NULL is accepted. */
+CLERKTOKEN_PUBLIC void clerktoken_async_free(struct clerktoken_async *async);
+
+/* Wait for it to be readable (POLLIN), for nothing else. It is an epoll(7) descriptor and stays the
+ * same through all reconnects, but not in a child after fork(). Not to be read or closed. -1, where
+ * there are no descriptors left. */
+CLERKTOKEN_PUBLIC int clerktoken_async_fd(struct clerktoken_async *async);
+
+/* In how many milliseconds to dispatch where nothing becomes readable; 0: now; -1: never. To be
+ * asked again after each other call: as the last thing before waiting. */
+CLERKTOKEN_PUBLIC int clerktoken_async_timeout_ms(const struct clerktoken_async *async);
+
+/* Does what can be done without waiting: connects, sends, receives, sees to what is late. */
+CLERKTOKEN_PUBLIC void clerktoken_async_dispatch(struct clerktoken_async *async);
+
+/* Each begins a call, as the function of the same name does without "async". `userdata` comes back
+ * with each event. *ret_id, never 0 and never used again, is for clerktoken_async_cancel();
+ * `ret_id` may be NULL. What is wrong with the arguments is told at once, and so are
+ * CLERKTOKEN_OVERLOADED, with CLERKTOKEN_ASYNC_MAX calls, and CLERKTOKEN_NO_MEMORY; there is no
+ * event then. timeout_ms 0: only what is known at once. */
+CLERKTOKEN_PUBLIC enum clerktoken_error clerktoken_async_get(
+    struct clerktoken_async *async, const char *session, const char *template_name,
+    const struct clerktoken_get_options *options, int timeout_ms, void *userdata, uint64_t *ret_id,
+    struct clerktoken_failure *ret_failure);
+
+/* Its first event comes within timeout_ms, and ends it where it is an error. From then on there is
+ * an event for each new token; where several have come, the latest is told. An error that isn't
+ * over is told too, and the watch goes on by itself. One watch for a session and template. */
+CLERKTOKEN_PUBLIC enum clerktoken_error clerktoken_async_watch(
+    struct clerktoken_async *async, const char *session, const char *template_name,
+    const struct clerktoken_get_options *options, int timeout_ms, void *userdata, uint64_t *ret_id,
+    struct clerktoken_failure *ret_failure);
+CLERKTOKEN_PUBLIC enum clerktoken_error clerktoken_async_drop(
+    struct clerktoken_async *async, const char *session, const char *template_name, int timeout_ms,
+    void *userdata, uint64_t *ret_id, struct clerktoken_failure *ret_failure);
+CLERKTOKEN_PUBLIC enum clerktoken_error clerktoken_async_drop_session(
+    struct clerktoken_async *async, const char *session, int timeout_ms, void *userdata,
+    uint64_t *ret_id, struct clerktoken_failure *ret_failure);
+CLERKTOKEN_PUBLIC enum clerktoken_error clerktoken_async_ping(
+    struct clerktoken_async *async, int timeout_ms, void *userdata, uint64_t *ret_id,
+    struct clerktoken_failure *ret_failure);
+CLERKTOKEN_PUBLIC enum clerktoken_error clerktoken_async_stats(
+    struct clerktoken_async *async, int timeout_ms, void *userdata, uint64_t *ret_id,
+    struct clerktoken_failure *ret_failure);
+
+/* Ends a call or a watch: no event of it comes any more. What was sent may still be carried out.
+ * False: there is none, or its last event was taken. */
+CLERKTOKEN_PUBLIC bool clerktoken_async_cancel(struct clerktoken_async *async, uint64_t id);
+
+/* Its size is fixed for good. */
+struct clerktoken_event {
+	uint64_t id;
+	void *userdata;
+	enum clerktoken_error error;
+	bool is_over;			   /* nothing more comes of this id */
+	struct clerktoken_token *token;	   /* get, watch: a reference for the caller; else NULL */
+	char *text;			   /* stats: for clerktoken_string_free(); else NULL */
+	uint64_t dropped;		   /* drop, drop_session */
+	struct clerktoken_failure failure; /* if there is an error */
+	uint64_t reserved[4];		   /* zero */
+};
+
+/* Takes the next event; false: there is none. */
+CLERKTOKEN_PUBLIC bool clerktoken_async_next(struct clerktoken_async *async,
+					     struct clerktoken_event *ret);
 
 /* Forget the session's token of one template (NULL or "-": the plain token): a token fetched before
  * is never served afterwards. `ret_dropped`, how many were in memory, may be NULL. */

@@ -1,6 +1,7 @@
 /* See cli_findings.h. */
 #include "client/cli_findings.h"
 
+#include "client/cli_json.h"
 #include "client/cli_output.h"
 
 #include <stdarg.h>
@@ -31,14 +32,8 @@ static void make_printable(char *text)
 static void put_member(struct findings *f, const char *name, const char *text)
 {
 	char escaped[2 * TEXT_SIZE];
-	size_t len = 0;
 
-	for (; *text && len < sizeof(escaped) - 2; text++) {
-		if (*text == '"' || *text == '\\')
-			escaped[len++] = '\\';
-		escaped[len++] = *text;
-	}
-	escaped[len] = '\0';
+	json_escape(escaped, sizeof(escaped), text);
 	put(f, name, escaped, "\"");
 }
 

@@ -94,3 +94,17 @@ bool json_word(const char *json, const char *name, char to[], size_t size)
 	to[len] = '\0';
 	return true;
 }
+
+void json_escape(char to[], size_t size, const char *text)
+{
+	size_t n = 0;
+
+	for (; *text && n + 2 < size; text++) {
+		bool is_control = (unsigned char)*text < ' ' || *text == 0x7f;
+
+		if (*text == '"' || *text == '\\')
+			to[n++] = '\\';
+		to[n++] = is_control ? '?' : *text;
+	}
+	to[n] = '\0';
+}

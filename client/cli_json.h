@@ -1,5 +1,5 @@
-/* What the doctor needs of JSON: the members of one object, such as STATS answers. What comes may
- * be anything; what is no such object has no members. */
+/* What is needed of JSON here: the members of one object, such as STATS answers, and texts to put
+ * into one. What comes may be anything; what is no such object has no members. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,3 +12,6 @@ bool json_number(const char *json, const char *name, int64_t *ret);
 /* A string without escapes, as ours are, cut if need be. False: there is none, and `to` is empty.
  */
 bool json_word(const char *json, const char *name, char to[], size_t size);
+
+/* The text as it stands in a string; control characters become '?'. Cut where `to` is full. */
+void json_escape(char to[], size_t size, const char *text);

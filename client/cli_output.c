@@ -19,7 +19,6 @@ int output_init(void)
 
 	if (fcntl(STDOUT_FILENO, F_GETFD) < 0)
 		return errno;
-	signal(SIGPIPE, SIG_IGN); /* write(2) tells */
 	do
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd <= STDERR_FILENO);
@@ -39,12 +38,13 @@ static void advance(struct iovec *parts, size_t len)
 	}
 }
 
-static int write_parts(struct iovec *parts)
+static int write_parts(int fd, struct iovec *parts)
 {
-	struct pollfd writable = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	struct pollfd writable = { .fd = fd, .events = POLLOUT };
 
+	signal(SIGPIPE, SIG_IGN); /* here, and not for what `exec` runs; writev(2) tells */
 	while (parts[0].iov_len + parts[1].iov_len + parts[2].iov_len) {
-		ssize_t len = writev(STDOUT_FILENO, parts, PARTS);
+		ssize_t len = writev(fd, parts, PARTS);
 
 		if (len >= 0)
 			advance(parts, (size_t)len);
@@ -61,19 +61,25 @@ static struct iovec part(const char *text)
 	return (struct iovec){ .iov_base = (char *)text, .iov_len = strlen(text) };
 }
 
-int output_text(const char *first, const char *second, const char *third)
+static int write_texts(int fd, const char *first, const char *second, const char *third)
 {
 	struct iovec parts[PARTS] = { part(first), part(second), part(third) };
 
-	return write_parts(parts);
+	return write_parts(fd, parts);
 }
 
-int output_token(const struct clerktoken_token *token, bool as_json)
+int output_text(const char *first, const char *second, const char *third)
+{
+	return write_texts(STDOUT_FILENO, first, second, third);
+}
+
+int output_token(int fd, const struct clerktoken_token *token, enum token_form form)
 {
 	char rest[256];
 
-	if (!as_json)
-		return output_text("", clerktoken_token_jwt(token), "\n");
+	if (form != TOKEN_JSON)
+		return write_texts(fd, "", clerktoken_token_jwt(token),
+				   form == TOKEN_LINE ? "\n" : "");
 	(void)snprintf(rest, sizeof(rest),
 		       "\",\"id\":\"%s\",\"exp\":%" PRId64 ",\"ttl_ms\":%" PRId64
 		       ",\"reuse_ms\":%" PRId64 ",\"state\":\"%s\",\"source\":\"%s\"}\n",
@@ -81,7 +87,7 @@ int output_token(const struct clerktoken_token *token, bool as_json)
 		       clerktoken_token_ttl_ms(token), clerktoken_token_reuse_ms(token),
 		       clerktoken_state_name(clerktoken_token_state(token)),
 		       clerktoken_source_name(clerktoken_token_source(token))); /* it fits */
-	return output_text("{\"jwt\":\"", clerktoken_token_jwt(token), rest);
+	return write_texts(fd, "{\"jwt\":\"", clerktoken_token_jwt(token), rest);
 }
 
 int output_check(void)

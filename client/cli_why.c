@@ -1,6 +1,7 @@
 /* See cli_why.h. */
 #include "client/cli_why.h"
 
+#include "client/cli_json.h"
 #include "client/cli_number.h"
 #include "client/cli_output.h"
 
@@ -102,25 +103,12 @@ static struct answer parse(char *text)
 	return a;
 }
 
-/* Cut where `to` is full. */
-static void escape(char to[LINE_SIZE], const char *text)
-{
-	size_t n = 0;
-
-	for (; *text && n < LINE_SIZE - 2; text++) {
-		if (*text == '"' || *text == '\\')
-			to[n++] = '\\';
-		to[n++] = *text;
-	}
-	to[n] = '\0';
-}
-
 static int print_json(const struct answer *a, bool allowed)
 {
 	char line[3 * LINE_SIZE], file[LINE_SIZE], rule[LINE_SIZE];
 
-	escape(file, a->file);
-	escape(rule, a->rule);
+	json_escape(file, sizeof(file), a->file);
+	json_escape(rule, sizeof(rule), a->rule);
 	(void)snprintf(line, sizeof(line), "{\"allowed\":%s,\"because\":\"%s\",\"admin\":%s",
 		       allowed ? "true" : "false", a->because,
 		       strcmp(a->admin, "yes") == 0 ? "true" : "false"); /* it fits */

@@ -60,6 +60,15 @@ static enum clerktoken_error set_socket(struct clerktoken_client *client, const 
 	return set_defaults(client, ret_failure);
 }
 
+static enum clerktoken_error set_copies(struct clerktoken_client *client, size_t max_bytes,
+					struct clerktoken_failure *ret_failure)
+{
+	if (copies_init(&client->copies, max_bytes ? max_bytes : COPIES_DEFAULT_BYTES) < 0)
+		return failure_set(ret_failure, CLERKTOKEN_NO_MEMORY, "out of memory");
+	client->keeps_copies = true;
+	return CLERKTOKEN_OK;
+}
+
 enum clerktoken_error clerktoken_new(const struct clerktoken_options *options,
 				     struct clerktoken_client **ret,
 				     struct clerktoken_failure *ret_failure)
@@ -76,7 +85,10 @@ enum clerktoken_error clerktoken_new(const struct clerktoken_options *options,
 		return failure_set(ret_failure, CLERKTOKEN_NO_MEMORY, "out of memory");
 	}
 	client->refs = 1;
+	tracking_init(&client->tracking, era_now(&client->era));
 	error = set_socket(client, known.socket, ret_failure);
+	if (error == CLERKTOKEN_OK && !known.no_copies)
+		error = set_copies(client, known.copies_max_bytes, ret_failure);
 	if (error == CLERKTOKEN_OK)
 		*ret = client;
 	else
@@ -94,6 +106,8 @@ void client_unref(struct clerktoken_client *client)
 {
 	if (atomic_fetch_sub_explicit(&client->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	tracking_deinit(&client->tracking, era_now(&client->era));
+	copies_deinit(&client->copies);
 	pool_drain(&client->pool, era_now(&client->era));
 	era_deinit(&client->era);
 	mem_free(client->user_socket);

@@ -31,24 +31,40 @@ static int open_socket(void)
 	return other;
 }
 
+static int limit(int fd, int option, int timeout_ms)
+{
+	struct timeval limit = {
+		.tv_sec = timeout_ms / MS_PER_S,
+		.tv_usec = timeout_ms % MS_PER_S * 1000L,
+	};
+
+	return setsockopt(fd, SOL_SOCKET, option, &limit, sizeof(limit)) < 0 ? -errno : 0;
+}
+
 /* A blocking connect(2) under SO_SNDTIMEO: it returns as soon as the backlog has room, where a
  * non-blocking one would have to be tried again and again. */
+static int set_patience(int fd, int timeout_ms)
+{
+	if (timeout_ms == 0)
+		return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+	return timeout_ms > 0 ? limit(fd, SO_SNDTIMEO, timeout_ms) : 0;
+}
+
 static int connect_within(int fd, const char *path, int timeout_ms)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct timeval limit = {
-		.tv_sec = timeout_ms / MS_PER_S,
-		.tv_usec = timeout_ms == 0 ? 1 : timeout_ms % MS_PER_S * 1000L,
-	};
 	size_t len = strlen(path);
+	int result = set_patience(fd, timeout_ms);
 
 	assert(len < sizeof(address.sun_path));
 	memcpy(address.sun_path, path, len + 1);
-	if (timeout_ms >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
+	if (result < 0)
+		return result;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	if (timeout_ms == 0 && fcntl(fd, F_SETFL, 0) < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
-		return 0;
-	return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	return limit(fd, SO_RCVTIMEO, CONN_PATIENCE_MS);
 }
 
 static int open_at(struct conn *conn, const char *path, int timeout_ms)
@@ -78,6 +94,7 @@ int conn_open(const char *path, int timeout_ms, uint32_t era, struct conn **ret)
 
 	if (!conn)
 		return -ENOMEM;
+	conn->path = path;
 	conn->era = era;
 	link_init(&conn->link);
 	result = open_at(conn, path, timeout_ms);
@@ -136,20 +153,27 @@ int conn_send(struct conn *conn)
 	return 0;
 }
 
-int conn_receive(struct conn *conn)
+static int receive(struct conn *conn, size_t room, int flags)
 {
-	char *to = link_input(&conn->link);
-	ssize_t len;
+	char *to = link_input(&conn->link, room);
+	ssize_t len = to ? recv(conn->fd, to, room, flags) : -1;
 
 	if (!to)
 		return -ENOMEM;
-	do
-		len = recv(conn->fd, to, LINK_CHUNK, MSG_DONTWAIT);
-	while (len < 0 && errno == EINTR);
 	if (len < 0)
-		return -errno;
+		return errno == EINTR ? -EAGAIN : -errno;
 	if (len == 0)
 		return -ECONNRESET;
 	link_received(&conn->link, (size_t)len);
-	return 0;
+	return (size_t)len == room ? CONN_FULL : 0;
+}
+
+int conn_receive(struct conn *conn, size_t room)
+{
+	return receive(conn, room, MSG_DONTWAIT);
+}
+
+int conn_await(struct conn *conn)
+{
+	return receive(conn, LINK_CHUNK, 0);
 }

@@ -1,4 +1,4 @@
-/* A connection: a socket and its link. Nothing in here waits, except conn_open().
+/* A connection: a socket and its link. Nothing in here waits, but where it is said.
  *
  * The descriptor is only used while it is still the socket that was opened: the program may have
  * closed it, and it may be a file of the program's by now. A connection that was inherited through
@@ -13,16 +13,18 @@
 
 struct conn {
 	int fd;
-	dev_t dev; /* of the socket that was opened */
+	const char *path; /* as it was given to conn_open() */
+	dev_t dev;	  /* of the socket that was opened */
 	ino_t ino;
 	uint32_t era;  /* in which it was opened */
 	bool is_spent; /* the daemon has said its last words on it */
 	struct link link;
-	struct mono asked; /* when the latest request was queued */
+	struct mono asked; /* when the latest request was queued; where there is one at a time */
 };
 
-/* Connects within `timeout_ms` (negative: no limit), waiting only where the daemon's backlog is
- * full. 0, -ETIMEDOUT, -ENOMEM, or what socket(2) and connect(2) say. */
+/* Connects to a socket whose path outlives the connection, within `timeout_ms` (negative: no
+ * limit; 0: without waiting), waiting only where the daemon's backlog is full. 0, -ETIMEDOUT,
+ * -ENOMEM, or what socket(2) and connect(2) say. */
 int conn_open(const char *path, int timeout_ms, uint32_t era, struct conn **ret);
 
 /* Ends the connection, for a copy of it in a child too, and frees. NULL is accepted. */
@@ -37,5 +39,12 @@ bool conn_is_ours(const struct conn *conn);
 /* Sends what the link has to send. 0: all is sent, or nobody reads it any more; -EAGAIN, -errno. */
 int conn_send(struct conn *conn);
 
-/* Receives once. 0; -EAGAIN; -ECONNRESET: the other side is gone; -ENOMEM; -errno. */
-int conn_receive(struct conn *conn);
+/* Receives once what is there, up to `room` bytes, LINK_CHUNK_MAX at most. 0; CONN_FULL: there may
+ * be more; -EAGAIN; -ECONNRESET: the other side is gone; -ENOMEM; -errno. */
+#define CONN_FULL 1
+int conn_receive(struct conn *conn, size_t room);
+
+/* Waits for something to receive, no longer than CONN_PATIENCE_MS or a signal, and receives it, in
+ * one system call. 0, or as conn_receive(). */
+#define CONN_PATIENCE_MS 10
+int conn_await(struct conn *conn);

@@ -8,8 +8,8 @@
 void link_init(struct link *link)
 {
 	*link = (struct link){
-		.in = BUF_INIT(LINK_LINE_MAX + LINK_CHUNK),
-		.out = BUF_INIT(WIRE_REQUEST_MAX),
+		.in = BUF_INIT(LINK_LINE_MAX + LINK_CHUNK_MAX),
+		.out = BUF_INIT(LINK_OUTPUT_MAX),
 	};
 }
 
@@ -19,19 +19,30 @@ void link_deinit(struct link *link)
 	buf_deinit(&link->out);
 }
 
-int link_ask(struct link *link, const struct request *request)
+int link_ask_as(struct link *link, const struct request *request, uint64_t number)
 {
 	struct request tagged = *request;
-	char tag[20];
+	char tag[FORMAT_U64_ROOM];
 	int result;
 
-	tagged.tag = span_of(tag, (size_t)(format_u64(tag, link->tag + 1) - tag));
+	tagged.tag = span_of(tag, (size_t)(format_u64(tag, number) - tag));
 	result = request_write(&link->out, &tagged);
 	if (result < 0)
 		return result == -EMSGSIZE ? -EINVAL : result;
-	link->tag++;
+	if (number > link->asked)
+		link->asked = number;
 	link->is_answering = false;
 	return 0;
+}
+
+int link_ask(struct link *link, const struct request *request)
+{
+	return link_ask_as(link, request, link->asked + 1);
+}
+
+bool link_has_room(const struct link *link)
+{
+	return buf_len(&link->out) <= LINK_OUTPUT_MAX - WIRE_REQUEST_MAX;
 }
 
 struct span link_output(const struct link *link)
@@ -44,9 +55,9 @@ void link_sent(struct link *link, size_t len)
 	buf_consume(&link->out, len);
 }
 
-char *link_input(struct link *link)
+char *link_input(struct link *link, size_t want)
 {
-	return buf_reserve(&link->in, LINK_CHUNK);
+	return buf_reserve(&link->in, want);
 }
 
 void link_received(struct link *link, size_t len)
@@ -75,16 +86,17 @@ static enum frame_result take_line(struct link *link, struct span *ret)
 	return result;
 }
 
-static int classify(const struct link *link, const struct reply *reply)
+static int classify(struct link *link, const struct reply *reply)
 {
-	uint64_t tag;
+	uint64_t number;
 
 	if (reply->type >= PUSH_TOKEN)
 		return LINK_PUSH;
 	if (reply->tag.len == 0)
 		return reply->type == REPLY_ERROR ? LINK_REFUSAL : -EBADMSG;
-	if (span_parse_u64(reply->tag, UINT64_MAX, &tag) < 0 || tag != link->tag)
+	if (span_parse_u64(reply->tag, link->asked, &number) < 0 || number == 0)
 		return -EBADMSG;
+	link->answered = number;
 	return LINK_ANSWER;
 }
 

@@ -6,7 +6,6 @@
 #include <sys/random.h>
 
 #define PAUSE_MAX_MS 500
-#define SENDS_MAX 3 /* one connection of the pool was dead, one met a daemon that was stopping */
 
 /* What is kept of the time to hear the daemon's own `timeout`, and the token that it may carry. */
 #define MARGIN_MIN_MS 5
@@ -28,9 +27,8 @@ int sync_wait(const struct conn *conn, short events, struct deadline deadline)
 	}
 }
 
-bool sync_pause(int *pause_ms, struct deadline deadline)
+int sync_draw_pause_ms(int *pause_ms)
 {
-	int left_ms = deadline_left_ms(deadline);
 	unsigned chance;
 	int ms;
 
@@ -38,15 +36,18 @@ bool sync_pause(int *pause_ms, struct deadline deadline)
 		chance = 0;
 	ms = *pause_ms / 2 + (int)(chance % ((unsigned)*pause_ms / 2 + 1));
 	*pause_ms = *pause_ms * 2 < PAUSE_MAX_MS ? *pause_ms * 2 : PAUSE_MAX_MS;
+	return ms;
+}
+
+bool sync_pause(int *pause_ms, struct deadline deadline)
+{
+	int left_ms = deadline_left_ms(deadline);
+	int ms = sync_draw_pause_ms(pause_ms);
+
 	if (left_ms >= 0 && left_ms < ms)
 		ms = left_ms;
 	(void)poll(NULL, 0, ms); /* a signal may end the pause early */
 	return deadline_left_ms(deadline) != 0;
-}
-
-static bool is_absent(int result)
-{
-	return result == -ENOENT || result == -ECONNREFUSED;
 }
 
 int sync_connect(struct clerktoken_client *client, struct deadline deadline, struct conn **ret)
@@ -59,7 +60,8 @@ int sync_connect(struct clerktoken_client *client, struct deadline deadline, str
 				   era_now(&client->era), ret);
 		if (result == -EINTR && deadline_left_ms(deadline) != 0)
 			continue;
-		if (!is_absent(result) || !client->has_worked || !sync_pause(&pause_ms, deadline))
+		if (!sync_is_absent(result) || !client->has_worked ||
+		    !sync_pause(&pause_ms, deadline))
 			return result == -EINTR ? -ETIMEDOUT : result;
 	}
 }
@@ -76,13 +78,20 @@ int sync_send(struct conn *conn, struct deadline deadline)
 	return result;
 }
 
+/* Most answers come at once, by one recv(2) that waits for them; poll(2) waits for the others. */
 static int receive_more(struct conn *conn, struct deadline deadline)
 {
-	int result = sync_wait(conn, POLLIN, deadline);
+	int left_ms = deadline_left_ms(deadline);
+	int result = -EAGAIN;
 
-	if (result == 0)
-		result = conn_receive(conn);
-	return result == -EAGAIN ? 0 : result;
+	if (left_ms < 0 || left_ms > 2 * CONN_PATIENCE_MS)
+		result = conn_await(conn);
+	if (result == -EAGAIN) {
+		result = sync_wait(conn, POLLIN, deadline);
+		if (result == 0)
+			result = conn_receive(conn, LINK_CHUNK);
+	}
+	return result > 0 || result == -EAGAIN ? 0 : result;
 }
 
 int sync_exchange(struct conn *conn, const struct request *request, struct deadline deadline,
@@ -98,7 +107,7 @@ int sync_exchange(struct conn *conn, const struct request *request, struct deadl
 		int next = link_next(&conn->link, ret);
 
 		if (next == LINK_ANSWER)
-			return 0;
+			return conn->link.answered == conn->link.asked ? 0 : -EBADMSG;
 		if (next == LINK_REFUSAL) {
 			conn->is_spent = true;
 			return 0;
@@ -115,9 +124,8 @@ int sync_exchange(struct conn *conn, const struct request *request, struct deadl
 	return result;
 }
 
-void sync_set_wait(struct request *request, struct deadline deadline)
+void sync_set_wait(struct request *request, int left_ms)
 {
-	int left_ms = deadline_left_ms(deadline);
 	int margin_ms = left_ms / 10;
 
 	if (margin_ms < MARGIN_MIN_MS)
@@ -161,11 +169,11 @@ int sync_ask(struct clerktoken_client *client, struct request *request, bool der
 		if (result < 0)
 			return result;
 		if (derive_wait)
-			sync_set_wait(request, deadline);
+			sync_set_wait(request, deadline_left_ms(deadline));
 		result = sync_exchange(conn, request, deadline, ret);
 		if (result == 0)
-			client->has_worked = true;
-		again = meets_restart(client, conn, result, ret) && sends < SENDS_MAX &&
+			client_has_worked(client);
+		again = meets_restart(client, conn, result, ret) && sends < SYNC_SENDS_MAX &&
 			(sends == 1 || sync_pause(&pause_ms, deadline));
 		if (result == 0 && !again)
 			*ret_conn = conn;

@@ -1,4 +1,4 @@
-/* See token.h. All of it is one allocation, which mem_free() wipes. */
+/* See token.h. */
 #include "client/token.h"
 
 #include "base/mem.h"
@@ -7,41 +7,44 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#define ID_LEN 16
-
-struct clerktoken_token {
-	_Atomic unsigned refs;
-	enum clerktoken_state state;
-	enum clerktoken_source source;
-	int64_t exp_s;
-	struct mono end; /* of its life */
-	struct mono end_of_reuse;
-	size_t len;
-	char id[ID_LEN + 1];
-	char jwt[];
-};
-
-int token_new(const struct token_view *view, struct mono then, enum clerktoken_source source,
-	      struct clerktoken_token **ret)
+static char *put(char *to, struct span s)
 {
-	struct clerktoken_token *token = mem_alloc(sizeof(*token) + view->jwt.len + 1);
+	return s.len ? mempcpy(to, s.ptr, s.len) : to;
+}
+
+int token_new_for(const struct token_key *key, const struct token_view *view, struct mono then,
+		  enum clerktoken_source source, struct clerktoken_token **ret)
+{
+	size_t len = key->session.len + key->template.len + view->jwt.len;
+	struct clerktoken_token *token = mem_alloc(sizeof(*token) + len + 1);
 
 	if (!token)
 		return -ENOMEM;
 	*token = (struct clerktoken_token){
-		.state = (enum clerktoken_state)view->state,
-		.source = source,
-		.exp_s = (int64_t)view->exp_s,
-		.end = mono_add_ms(then, view->ttl_ms),
 		.end_of_reuse = mono_add_ms(then, view->reuse_ms),
-		.len = view->jwt.len,
+		.end = mono_add_ms(then, view->ttl_ms),
+		.number = view->id,
+		.expires_in_s = (uint32_t)key->expires_in_s, /* WIRE_TTL_MAX_S at most */
+		.session_len = (uint8_t)key->session.len,    /* WIRE_NAME_MAX at most, both */
+		.template_len = (uint8_t)key->template.len,
+		.state = (uint8_t)view->state,
+		.source = (uint8_t)source,
+		.len = (uint32_t)view->jwt.len, /* LINK_LINE_MAX at most */
+		.exp_s = (int64_t)view->exp_s,
 	};
 	atomic_init(&token->refs, 1);
-	(void)format_hex64(token->id, view->id); /* exactly ID_LEN */
-	memcpy(token->jwt, view->jwt.ptr, view->jwt.len);
-	token->jwt[view->jwt.len] = '\0';
+	(void)format_hex64(token->id, view->id); /* exactly TOKEN_ID_LEN */
+	*put(put(put(token->text, key->session), key->template), view->jwt) = '\0';
 	*ret = token;
 	return 0;
+}
+
+int token_new(const struct token_view *view, struct mono then, enum clerktoken_source source,
+	      struct clerktoken_token **ret)
+{
+	static const struct token_key none = { 0 };
+
+	return token_new_for(&none, view, then, source, ret);
 }
 
 struct clerktoken_token *clerktoken_token_ref(struct clerktoken_token *token)
@@ -50,15 +53,21 @@ struct clerktoken_token *clerktoken_token_ref(struct clerktoken_token *token)
 	return token;
 }
 
+void token_add_refs(struct clerktoken_token *token, uint32_t n)
+{
+	if (atomic_fetch_add_explicit(&token->refs, n, memory_order_acq_rel) + n == 0)
+		mem_free(token);
+}
+
 void clerktoken_token_unref(struct clerktoken_token *token)
 {
-	if (token && atomic_fetch_sub_explicit(&token->refs, 1, memory_order_acq_rel) == 1)
-		mem_free(token);
+	if (token)
+		token_add_refs(token, UINT32_MAX);
 }
 
 const char *clerktoken_token_jwt(const struct clerktoken_token *token)
 {
-	return token->jwt;
+	return token->text + token->session_len + token->template_len;
 }
 
 size_t clerktoken_token_length(const struct clerktoken_token *token)
@@ -95,12 +104,12 @@ int64_t clerktoken_token_reuse_ms(const struct clerktoken_token *token)
 
 enum clerktoken_state clerktoken_token_state(const struct clerktoken_token *token)
 {
-	return token->state;
+	return (enum clerktoken_state)token->state;
 }
 
 enum clerktoken_source clerktoken_token_source(const struct clerktoken_token *token)
 {
-	return token->source;
+	return (enum clerktoken_source)token->source;
 }
 
 _Static_assert((int)CLERKTOKEN_STATE_FRESH == (int)TOKEN_FRESH &&

@@ -97,7 +97,7 @@ static int ask(struct clerktoken_watch *watch, struct deadline deadline)
 	if (result < 0)
 		return result;
 	if (watch->derives_wait)
-		sync_set_wait(&watch->request, deadline);
+		sync_set_wait(&watch->request, deadline_left_ms(deadline));
 	watch->quiet = clock_boot();
 	result = link_ask(&watch->conn->link, &watch->request);
 	if (result == 0)
@@ -125,7 +125,7 @@ static int take_token(struct clerktoken_watch *watch, const struct token_view *v
 static int take_answer(struct clerktoken_watch *watch, const struct reply *answer,
 		       struct news *news)
 {
-	watch->client->has_worked = true;
+	client_has_worked(watch->client);
 	if (answer->type == REPLY_ERROR) {
 		news->error = failure_set_reply(news->failure, answer);
 		return -ECONNABORTED; /* whether it is watched now is unclear: to be asked anew */
@@ -205,7 +205,9 @@ static int receive(struct clerktoken_watch *watch, struct deadline deadline, str
 			note_quiet(watch);
 		}
 		if (result == 0)
-			result = conn_receive(watch->conn);
+			result = conn_receive(watch->conn, LINK_CHUNK);
+		if (result > 0)
+			result = 0;
 	}
 	return result;
 }

@@ -11,8 +11,10 @@
 #include "daemon/core/engine.h"
 #include "daemon/core/json.h"
 #include "daemon/sys/activation.h"
+#include "daemon/sys/asker.h"
 #include "daemon/sys/clock.h"
-#include "daemon/sys/conn.h"
+#include "daemon/sys/conns.h"
+#include "daemon/sys/front.h"
 #include "daemon/sys/harden.h"
 #include "daemon/sys/listener.h"
 #include "daemon/sys/log.h"
@@ -23,6 +25,7 @@
 #include "daemon/sys/settings.h"
 #include "daemon/sys/upstream.h"
 #include "daemon/sys/warm.h"
+#include "daemon/sys/webhooks.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -51,7 +54,10 @@ struct app {
 	struct upstream *upstream;
 	struct conns *conns;
 	struct listener *listener;
-	struct metrics *metrics; /* NULL: off */
+	struct metrics *metrics;	     /* NULL: off */
+	struct webhooks *webhooks;	     /* the same */
+	struct svix_secrets webhook_secrets; /* until `webhooks` takes them */
+	struct front *front;		     /* the same */
 	struct notify notify;
 	struct activation handed;
 	struct mono stop_at; /* MONO_NEVER: not stopping */
@@ -120,6 +126,11 @@ static void drain(void *arg)
 		case EFFECT_CANCEL:
 			upstream_cancel(app->upstream, effect.flight);
 			break;
+		case EFFECT_REPLY:
+		case EFFECT_ADMITTED:
+		case EFFECT_REFUSED:
+			asker_answer(&effect);
+			break;
 		default:
 			conns_effect(app->conns, &effect);
 			break;
@@ -136,7 +147,7 @@ static void settled(void *arg)
 	at = mono_min(at, log_next_deadline());
 	at = mono_min(at, app->notify.next);
 	if (app->stop_at.ms != MONO_NEVER.ms) {
-		if (conns_count(app->conns) == 0)
+		if (conns_count(app->conns) == 0 && front_count(app->front) == 0)
 			loop_stop(app->loop);
 		at = mono_min(at, app->stop_at);
 	}
@@ -151,12 +162,19 @@ static void note_clock(struct app *app, const struct outcome *o)
 		report_clock(&skew);
 }
 
+static void settle(void *arg)
+{
+	struct app *app = arg;
+
+	conns_settle(app->conns, clock_boot());
+}
+
 static void on_accept(void *arg, int fd)
 {
 	struct app *app = arg;
 
 	conns_accept(app->conns, fd);
-	conns_settle(app->conns, clock_boot());
+	settle(app);
 }
 
 static void on_turn(void *arg)
@@ -185,6 +203,13 @@ static void on_timer(void *arg)
 	conns_settle(app->conns, now);
 }
 
+static void on_webhook(void *arg)
+{
+	struct app *app = arg;
+
+	conns_settle(app->conns, clock_boot());
+}
+
 static void stop(struct app *app)
 {
 	struct mono now = clock_boot();
@@ -200,6 +225,7 @@ static void stop(struct app *app)
 	app->stop_at = mono_add_ms(now, STOP_GRACE_MS);
 	listener_free(app->listener);
 	app->listener = NULL;
+	front_stop(app->front);
 	engine_stop(app->engine, now);
 	conns_drain(app->conns);
 	conns_settle(app->conns, now);
@@ -238,7 +264,8 @@ static int use(struct app *app, const struct config *config, const struct secret
 	struct engine_config engine = engine_config(app, config, key);
 	int result = engine_configure(app->engine, &engine);
 
-	return result < 0 ? result : upstream_configure(app->upstream, &upstream, key);
+	result = result < 0 ? result : upstream_configure(app->upstream, &upstream, key);
+	return result < 0 ? result : front_connect(app->front, &upstream, key);
 }
 
 /* Takes on a configuration and a key that have passed; both are moved in. */
@@ -258,6 +285,8 @@ static int adopt(struct app *app, struct mono now, struct config *config, struct
 	}
 	conns_set_audit(app->conns, config->audit);
 	conns_set_access(app->conns, config->access);
+	front_configure(app->front, config);
+	engine_enforce(app->engine, now);
 	config_deinit(&app->config);
 	app->config = *config;
 	*config = (struct config){ 0 };
@@ -308,12 +337,22 @@ static int reload_key(const struct app *app, const struct config *config, struct
 
 static void warn_of_restart(const struct app *app, const struct config *config)
 {
-	if (strcmp(app->config.socket, config->socket) != 0 ||
-	    app->config.socket_mode != config->socket_mode ||
-	    !span_equal(span_str(app->config.socket_group), span_str(config->socket_group)) ||
-	    !span_equal(span_str(app->config.metrics), span_str(config->metrics)))
-		log_warning("[listen] socket, socket_mode, socket_group and metrics change at the "
-			    "next start, ignoring");
+	const struct config *last = &app->config;
+	const struct {
+		const char *name, *last, *next;
+	} texts[] = {
+		{ "socket", last->socket, config->socket },
+		{ "socket_group", last->socket_group, config->socket_group },
+		{ "http", last->http, config->http },
+		{ "metrics", last->metrics, config->metrics },
+		{ "webhooks", last->webhooks, config->webhooks },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (!span_equal(span_str(texts[i].last), span_str(texts[i].next)))
+			log_warning("[listen] %s changes at the next start only", texts[i].name);
+	if (last->socket_mode != config->socket_mode)
+		log_warning("[listen] socket_mode changes at the next start only");
 }
 
 /* What is wrong with the new configuration leaves the old one in place. */
@@ -322,16 +361,21 @@ static void reload(struct app *app)
 	struct mono now = clock_boot();
 	struct config config = { 0 };
 	struct secret key = SECRET_NONE;
+	struct svix_secrets webhook_secrets = { 0 };
 	int result;
 
 	notify_reloading();
 	result = settings_load(app->options->config_path, app->options->socket, &config);
+	if (result == 0)
+		result = settings_load_webhook_secrets(&config, &webhook_secrets);
 	if (result == 0)
 		result = reload_key(app, &config, &key);
 	if (result >= 0) {
 		warn_of_restart(app, &config);
 		result = adopt(app, now, &config, &key);
 	}
+	if (result == 0 && webhook_secrets.count)
+		webhooks_configure(app->webhooks, &webhook_secrets);
 	if (result < 0)
 		log_event(LOG_ERR, MESSAGE_RELOAD_FAILED,
 			  "reload failed, the configuration from before stays");
@@ -340,6 +384,7 @@ static void reload(struct app *app)
 			  log_text("key_id", app->keys.current_id));
 	config_deinit(&config);
 	secret_deinit(&key);
+	svix_secrets_deinit(&webhook_secrets);
 	conns_settle(app->conns, now);
 	notify_reloaded(&app->notify, now, result == 0);
 }
@@ -394,6 +439,8 @@ static int build(struct app *app)
 {
 	const struct loop_callbacks loop = { on_timer, on_signal, on_turn, app };
 	const struct conns_callbacks conns = { drain, settled, app };
+	const struct webhooks_callbacks webhooks = { on_webhook, app };
+	const struct front_callbacks front = { settle, settled, app };
 	const struct upstream_config upstream = upstream_config(&app->config);
 	int result = activation_take(&app->handed);
 
@@ -413,17 +460,26 @@ static int build(struct app *app)
 	if (result == 0)
 		result =
 		    metrics_new(loop_base(app->loop), app->engine, &app->config, &app->metrics);
+	if (result == 0)
+		result = webhooks_new(loop_base(app->loop), app->engine, &app->config,
+				      &app->webhook_secrets, &webhooks, &app->webhooks);
+	if (result == 0)
+		result = front_new(loop_base(app->loop), app->engine, &app->keys, &app->config,
+				   &upstream, &front, &app->front);
 	return result == 0 ? listen_to_clients(app) : result;
 }
 
 static void teardown(struct app *app)
 {
+	front_free(app->front);
+	webhooks_free(app->webhooks);
 	metrics_free(app->metrics);
 	listener_free(app->listener);
 	conns_free(app->conns);
 	upstream_free(app->upstream);
 	engine_free(app->engine);
 	loop_free(app->loop);
+	svix_secrets_deinit(&app->webhook_secrets);
 	keyring_deinit(&app->keys);
 	config_deinit(&app->config);
 }
@@ -488,7 +544,9 @@ enum app_result app_run(const struct app_options *options)
 	if (settings_load(options->config_path, options->socket, &app.config) < 0)
 		return APP_BAD_CONFIG;
 	log_set_level(log_level(&app.config));
-	if (settings_load_key(&app.config, &key) != 0) {
+	if (settings_load_key(&app.config, &key) != 0 ||
+	    settings_load_webhook_secrets(&app.config, &app.webhook_secrets) != 0) {
+		secret_deinit(&key);
 		config_deinit(&app.config);
 		return APP_BAD_CONFIG;
 	}
@@ -508,12 +566,16 @@ enum app_result app_check(const struct app_options *options)
 {
 	struct config config;
 	struct secret key = SECRET_NONE;
+	struct svix_secrets webhook_secrets = { 0 };
 	int result = settings_load(options->config_path, options->socket, &config);
 
 	if (result < 0)
 		return APP_BAD_CONFIG;
 	result = settings_load_key(&config, &key);
+	if (result == 0)
+		result = settings_load_webhook_secrets(&config, &webhook_secrets);
 	secret_deinit(&key);
+	svix_secrets_deinit(&webhook_secrets);
 	config_deinit(&config);
 	return result ? APP_BAD_CONFIG : APP_OK;
 }

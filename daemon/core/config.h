@@ -48,8 +48,9 @@ struct config {
 	/* [clerk] */
 	char *api_url; /* without a slash at its end */
 	char *api_version;
-	char *secret_key_file; /* NULL: none */
-	char *ca_file;	       /* NULL: the system's */
+	char *secret_key_file;	   /* NULL: none */
+	char *webhook_secret_file; /* the same */
+	char *ca_file;		   /* NULL: the system's */
 	int64_t connect_timeout_ms;
 	int64_t request_timeout_ms;
 	size_t max_connections;
@@ -71,8 +72,9 @@ struct config {
 	unsigned socket_mode;
 	char *socket_group; /* NULL: whatever it comes with */
 	size_t max_clients;
-	char *http;    /* ADDRESS:PORT or unix:PATH; NULL: off */
-	char *metrics; /* the same */
+	char *http;	/* ADDRESS:PORT or unix:PATH; NULL: off */
+	char *metrics;	/* the same */
+	char *webhooks; /* the same, any ADDRESS */
 
 	/* [access], in the order in which they were written */
 	struct config_rule *rules;

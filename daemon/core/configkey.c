@@ -30,6 +30,8 @@ const struct config_key config_keys[] = {
 	  .check = setting_is_version, .accepts = "a date like 2025-11-10" },
 	{ "clerk", "secret_key_file", CONFIG_TYPE_TEXT, FIELD(secret_key_file),
 	  .check = setting_is_path, .accepts = "an absolute path" },
+	{ "clerk", "webhook_secret_file", CONFIG_TYPE_TEXT, FIELD(webhook_secret_file),
+	  .check = setting_is_path, .accepts = "an absolute path" },
 	{ "clerk", "ca_file", CONFIG_TYPE_TEXT, FIELD(ca_file), .check = setting_is_path,
 	  .accepts = "an absolute path" },
 	{ "clerk", "connect_timeout", CONFIG_TYPE_DURATION, FIELD(connect_timeout_ms), "2s",
@@ -72,6 +74,9 @@ const struct config_key config_keys[] = {
 	{ "listen", "metrics", CONFIG_TYPE_TEXT, FIELD(metrics), "off", "off",
 	  .check = setting_is_address,
 	  .accepts = "off, a loopback ADDRESS:PORT in numbers, or unix:PATH" },
+	{ "listen", "webhooks", CONFIG_TYPE_TEXT, FIELD(webhooks), "off", "off",
+	  .check = setting_is_public_address,
+	  .accepts = "off, ADDRESS:PORT in numbers, or unix:PATH" },
 
 	{ "log", "level", CONFIG_TYPE_LEVEL, FIELD(log_level), "info",
 	  .accepts = "error, warning, info or debug" },

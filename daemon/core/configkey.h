@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONFIG_KEY_COUNT 27
+#define CONFIG_KEY_COUNT 29
 
 /* With the type of the field. */
 enum config_type {

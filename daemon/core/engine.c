@@ -563,6 +563,11 @@ bool engine_note_clock(struct engine *e, struct wall now, const struct outcome *
 	return true;
 }
 
+struct wall engine_clerk_time(const struct engine *e, struct wall now)
+{
+	return (struct wall){ now.ms - e->skew.s * MS_PER_S };
+}
+
 size_t engine_pending(const struct engine *e)
 {
 	return e->waiters;
@@ -577,6 +582,13 @@ bool engine_is_ready(const struct engine *e)
 void engine_note_error(struct engine *e, enum code code)
 {
 	e->stats.errors[code]++;
+}
+
+void engine_note_webhook(struct engine *e, enum webhook_verdict verdict)
+{
+	e->stats.webhooks++;
+	e->stats.webhooks_ended += verdict == WEBHOOK_ENDED;
+	e->stats.webhooks_refused += webhook_is_refused(verdict);
 }
 
 const struct stats *engine_stats(const struct engine *e)

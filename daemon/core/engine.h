@@ -16,6 +16,7 @@
 #include "daemon/core/keyring.h"
 #include "daemon/core/skew.h"
 #include "daemon/core/stats.h"
+#include "daemon/core/webhook.h"
 #include "proto/request.h"
 
 struct call;
@@ -108,6 +109,10 @@ void engine_enforce(struct engine *e, struct mono now); /* effects */
 /* Admits a client. 0, -ENOMEM, or 1 where the daemon or this user has no room for one more. */
 int engine_client_init(struct engine *e, struct client *client, const struct identity *who);
 
+/* Admits somebody who is known by no uid, but by the daemon's own secret key: it may have
+ * everything, and what it holds is charged to one account that is no user's. */
+int engine_client_init_trusted(struct engine *e, struct client *client);
+
 /* May it have that token? See access_decide() for what the names may be. */
 bool engine_client_may(const struct engine *e, const struct client *client, struct span session,
 		       struct span template);
@@ -161,6 +166,12 @@ void engine_fetched(struct engine *e, struct mono now, struct demand *flight,
  * operator is to be told: *ret_skew is what. */
 bool engine_note_clock(struct engine *e, struct wall now, const struct outcome *outcome,
 		       struct skew *ret_skew);
+
+/* The time by Clerk's clock, as far as is known. */
+struct wall engine_clerk_time(const struct engine *e, struct wall now);
+
+/* Counts a webhook. */
+void engine_note_webhook(struct engine *e, enum webhook_verdict verdict);
 
 /* Does what is due, or, of much, a part: then the next one is due at once. Effects. */
 void engine_tick(struct engine *e, struct mono now);

@@ -123,6 +123,11 @@ bool setting_is_address(struct span s)
 	return path.ptr ? setting_is_socket(path) : url_is_loopback_and_port(s);
 }
 
+bool setting_is_public_address(struct span s)
+{
+	return setting_is_address(s) || url_is_ip_and_port(s);
+}
+
 struct span setting_socket_of(struct span address)
 {
 	static const char scheme[] = "unix:";

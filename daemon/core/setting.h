@@ -27,6 +27,7 @@ bool setting_parse_mode(struct span s, unsigned *ret); /* 0660, at most 0777 */
 bool setting_is_path(struct span s); /* absolute */
 bool setting_is_socket(struct span s);
 bool setting_is_address(struct span s); /* a loopback one, 127.0.0.1:80 or [::1]:80, or unix:PATH */
+bool setting_is_public_address(struct span s); /* the same, or any other in numbers */
 
 /* Of an address: the socket's path in it, or SPAN_NONE. */
 struct span setting_socket_of(struct span address);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "daemon/core/breaker.h"
+#include "daemon/core/busy.h"
 #include "daemon/core/cache.h"
 #include "daemon/core/engine.h"
 #include "daemon/core/latency.h"
@@ -69,6 +70,8 @@ struct engine {
 	bool has_dropped;     /* EFFECT_DROPPED */
 	struct key dropped;
 	char dropped_names[2 * WIRE_NAME_MAX];
+
+	struct busy busy; /* what STATS has seen of the keys */
 };
 
 /* How many there may be in engine.timers, as things are. */

@@ -12,6 +12,8 @@ struct stats {
 	uint64_t hits;	/* answered from memory at once */
 	uint64_t waits; /* had to wait for Clerk */
 	uint64_t drops, flushes;
+	uint64_t webhooks; /* that came */
+	uint64_t webhooks_ended, webhooks_refused;
 	uint64_t fetches; /* requests sent to Clerk */
 	uint64_t fetches_for_callers, fetches_for_renewal;
 	uint64_t tokens; /* fetches that brought one */
@@ -40,6 +42,9 @@ enum stats_number {
 	STATS_WAITS,
 	STATS_DROPS,
 	STATS_FLUSHES,
+	STATS_WEBHOOKS,
+	STATS_WEBHOOKS_ENDED,
+	STATS_WEBHOOKS_REFUSED,
 	STATS_FETCHES,
 	STATS_FETCHES_FOR_CALLERS,
 	STATS_FETCHES_FOR_RENEWAL,
@@ -93,5 +98,6 @@ void stats_read(struct engine *e, struct mono now, uint64_t ret[STATS_NUMBERS]);
 /* Whether Clerk is asked: "up", "down" or "probing". */
 const char *stats_clerk(const struct engine *e);
 
-/* Appends the JSON object. 0, -ENOMEM, -EMSGSIZE. */
+/* Appends the JSON object, for which the busiest keys are looked for, at most once a second. 0,
+ * -ENOMEM, -EMSGSIZE. */
 int stats_write(struct engine *e, struct mono now, struct buf *to);

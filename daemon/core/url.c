@@ -124,10 +124,18 @@ bool url_is_loopback(struct span url)
 	return split(url, &u) && is_loopback(&u);
 }
 
+bool url_is_ip_and_port(struct span s)
+{
+	unsigned char ip[sizeof(struct in6_addr)];
+	struct url u = { 0 };
+
+	return split_authority(s, &u) && u.port.ptr && is_port(u.port) &&
+	       parse_ip(u.bracketed ? AF_INET6 : AF_INET, u.host, ip);
+}
+
 bool url_is_loopback_and_port(struct span s)
 {
 	struct url u = { 0 };
 
-	return split_authority(s, &u) && u.port.ptr && is_port(u.port) &&
-	       !span_is(u.host, "localhost") && is_loopback(&u);
+	return url_is_ip_and_port(s) && split_authority(s, &u) && is_loopback(&u);
 }

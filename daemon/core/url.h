@@ -17,5 +17,6 @@ bool url_is_acceptable(struct span url);
 /* Of an acceptable one: 127.0.0.0/8, [::1] or localhost. */
 bool url_is_loopback(struct span url);
 
-/* 127.0.0.1:80 or [::1]:80, a loopback address in numbers. */
+/* 127.0.0.1:80 or [::1]:80, an address in numbers; a loopback address. */
+bool url_is_ip_and_port(struct span s);
 bool url_is_loopback_and_port(struct span s);

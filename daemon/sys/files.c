@@ -16,9 +16,10 @@
 #include <unistd.h>
 
 #define DROP_IN_SUFFIX ".conf"
-#define CREDENTIAL "clerk_secret_key"
+#define KEY_CREDENTIAL "clerk_secret_key"
 #define KEY_VARIABLE "CLERK_SECRET_KEY"
-#define KEY_FILE_MAX 4096 /* bytes, blanks around the key included */
+#define WEBHOOK_CREDENTIAL "clerk_webhook_secret"
+#define SECRET_FILE_MAX 4096 /* bytes, blanks included */
 #define READ_STEP 4096
 
 /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
@@ -221,23 +222,42 @@ static bool is_key(struct span s)
 	       wire_is_all(s, CLASS_PRINT) && !memchr(s.ptr, ' ', s.len);
 }
 
-static int take_key(struct span text, const char *source, struct secret *ret,
-		    char ret_text[FILES_ERROR_SIZE])
+/* Where a secret comes from: a credential of systemd's, or a file that the configuration names. */
+struct source {
+	const char *credential;
+	const char *option, *path; /* NULL: no file is named */
+};
+
+/* Makes *ret of a file's text. 0, -ENOMEM, or FILES_KEY_REFUSED, and why in `ret_text`. */
+typedef int take_fn(struct span text, const char *name, void *ret, char ret_text[FILES_ERROR_SIZE]);
+
+static int take_key(struct span text, const char *name, void *ret, char ret_text[FILES_ERROR_SIZE])
 {
 	text = trim_lines(text);
 	if (text.len > FILES_KEY_MAX)
-		return refuse(ret_text, "%s: longer than %d bytes", source, FILES_KEY_MAX);
+		return refuse(ret_text, "%s: longer than %d bytes", name, FILES_KEY_MAX);
 	if (!is_key(text))
-		return refuse(ret_text, "%s: no secret key of Clerk's, which begins with %s",
-			      source, "sk_live_ or sk_test_");
+		return refuse(ret_text, "%s: no secret key of Clerk's, which begins with %s", name,
+			      "sk_live_ or sk_test_");
 	return secret_set(ret, text);
 }
 
-/* FILES_KEY_NONE if there is no such file. */
-static int load_key_file(const char *path, const char *source, bool is_private, struct secret *ret,
-			 char ret_text[FILES_ERROR_SIZE])
+static int take_webhook_secrets(struct span text, const char *name, void *ret,
+				char ret_text[FILES_ERROR_SIZE])
 {
-	cleanup_buf struct buf text = BUF_INIT(KEY_FILE_MAX + 1);
+	int r = svix_secrets_parse(trim_lines(text), ret);
+
+	if (r != SVIX_BAD_SECRET)
+		return r;
+	return refuse(ret_text, "%s: expected a signing secret, whsec_ and base64, or two of them",
+		      name);
+}
+
+/* FILES_KEY_NONE if there is no such file. */
+static int load_secret(const char *path, const char *name, bool is_private, take_fn *take,
+		       void *ret, char ret_text[FILES_ERROR_SIZE])
+{
+	cleanup_buf struct buf text = BUF_INIT(SECRET_FILE_MAX + 1);
 	struct stat st;
 	int r = read_file(path, &text, &st);
 
@@ -246,38 +266,48 @@ static int load_key_file(const char *path, const char *source, bool is_private, 
 	if (r == -ENOMEM)
 		return r;
 	if (r)
-		return refuse(ret_text, "%s: can't be read: %s", source, why(r));
+		return refuse(ret_text, "%s: can't be read: %s", name, why(r));
 	if (!is_private && st.st_uid != 0 && st.st_uid != geteuid())
-		return refuse(ret_text, "%s: belongs to neither root nor this user", source);
+		return refuse(ret_text, "%s: belongs to neither root nor this user", name);
 	if (!is_private && st.st_mode & OTHERS_MAY)
-		return refuse(ret_text, "%s: others than its owner can read or change it", source);
-	return take_key(buf_span(&text), source, ret, ret_text);
+		return refuse(ret_text, "%s: others than its owner can read or change it", name);
+	return take(buf_span(&text), name, ret, ret_text);
 }
 
 /* The directory is systemd's, which sees to who may read it. */
-static int load_credential(struct secret *ret, char ret_text[FILES_ERROR_SIZE])
+static int load_credential(const struct source *source, take_fn *take, void *ret,
+			   char ret_text[FILES_ERROR_SIZE])
 {
 	const char *dir = getenv("CREDENTIALS_DIRECTORY");
-	char path[PATH_MAX];
+	char path[PATH_MAX], name[64];
 
 	if (!dir || !*dir)
 		return FILES_KEY_NONE;
-	if (snprintf(path, sizeof(path), "%s/" CREDENTIAL, dir) >= PATH_MAX)
+	if (snprintf(path, sizeof(path), "%s/%s", dir, source->credential) >= PATH_MAX)
 		return refuse(ret_text, "$CREDENTIALS_DIRECTORY: too long");
-	return load_key_file(path, "credential " CREDENTIAL, true, ret, ret_text);
+	(void)snprintf(name, sizeof(name), "credential %s", source->credential);
+	return load_secret(path, name, true, take, ret, ret_text);
 }
 
-static int load_configured(const struct config *c, struct secret *ret,
+static int load_configured(const struct source *source, take_fn *take, void *ret,
 			   char ret_text[FILES_ERROR_SIZE])
 {
-	char source[FILES_ERROR_SIZE - 100];
+	char name[FILES_ERROR_SIZE - 100];
 	int r;
 
-	if (!c->secret_key_file)
+	if (!source->path)
 		return FILES_KEY_NONE;
-	(void)snprintf(source, sizeof(source), "secret_key_file %s", c->secret_key_file);
-	r = load_key_file(c->secret_key_file, source, false, ret, ret_text);
-	return r == FILES_KEY_NONE ? refuse(ret_text, "%s: no such file", source) : r;
+	(void)snprintf(name, sizeof(name), "%s %s", source->option, source->path);
+	r = load_secret(source->path, name, false, take, ret, ret_text);
+	return r == FILES_KEY_NONE ? refuse(ret_text, "%s: no such file", name) : r;
+}
+
+static int load_source(const struct source *source, take_fn *take, void *ret,
+		       char ret_text[FILES_ERROR_SIZE])
+{
+	int r = load_credential(source, take, ret, ret_text);
+
+	return r == FILES_KEY_NONE ? load_configured(source, take, ret, ret_text) : r;
 }
 
 /* Moves the variable out of the environment, its bytes too. None is as good as an empty one. */
@@ -296,19 +326,32 @@ static int take_variable(struct secret *ret)
 
 int files_load_key(const struct config *c, struct secret *ret, char ret_text[FILES_ERROR_SIZE])
 {
+	const struct source source = { KEY_CREDENTIAL, "secret_key_file", c->secret_key_file };
 	cleanup_secret struct secret variable = SECRET_NONE;
 	int r;
 
 	r = take_variable(&variable);
 	if (r)
 		return r;
-	r = load_credential(ret, ret_text);
-	if (r == FILES_KEY_NONE)
-		r = load_configured(c, ret, ret_text);
+	r = load_source(&source, take_key, ret, ret_text);
 	if (r == FILES_KEY_NONE && variable.len)
 		r = take_key(span_of(variable.ptr, variable.len), "$" KEY_VARIABLE, ret, ret_text);
 	if (r == FILES_KEY_NONE)
-		(void)refuse(ret_text, "no secret key: there is no credential " CREDENTIAL
+		(void)refuse(ret_text, "no secret key: there is no credential " KEY_CREDENTIAL
 				       ", no secret_key_file, and no $" KEY_VARIABLE);
+	return r;
+}
+
+int files_load_webhook_secrets(const struct config *c, struct svix_secrets *ret,
+			       char ret_text[FILES_ERROR_SIZE])
+{
+	const struct source source = { WEBHOOK_CREDENTIAL, "webhook_secret_file",
+				       c->webhook_secret_file };
+	int r = load_source(&source, take_webhook_secrets, ret, ret_text);
+
+	if (r == FILES_KEY_NONE)
+		(void)refuse(ret_text,
+			     "no secret for webhooks: there is no credential " WEBHOOK_CREDENTIAL
+			     ", and no webhook_secret_file");
 	return r;
 }

@@ -1,12 +1,13 @@
-/* What the daemon reads from files and from its environment: the configuration and the secret key.
+/* What the daemon reads from files and from its environment: the configuration and its secrets.
  *
- * A file is opened once, judged by its descriptor (a regular file, of bounded size, and for the key
+ * A file is opened once, judged by its descriptor (a regular file, of bounded size, and for secrets
  * nobody else's to read or change), and read from that same descriptor.
  */
 #pragma once
 
 #include "base/secret.h"
 #include "daemon/core/config.h"
+#include "daemon/core/svix.h"
 
 #include <stdbool.h>
 
@@ -32,3 +33,8 @@ int files_load_config(const char *path, bool must_exist, struct config *c,
  * $CLERK_SECRET_KEY. That variable is wiped and removed from the environment in any case, so it
  * is seen by the first call only. */
 int files_load_key(const struct config *c, struct secret *ret, char ret_text[FILES_ERROR_SIZE]);
+
+/* The secrets of Clerk's webhooks, from the first of: the systemd credential
+ * `clerk_webhook_secret`, webhook_secret_file. */
+int files_load_webhook_secrets(const struct config *c, struct svix_secrets *ret,
+			       char ret_text[FILES_ERROR_SIZE]);

@@ -261,7 +261,7 @@ union inet_address {
 	struct sockaddr_in6 v6;
 };
 
-/* What url_is_loopback_and_port() accepts. */
+/* What url_is_ip_and_port() accepts. */
 static int parse_address(const char *text, union inet_address *ret, socklen_t *ret_len)
 {
 	bool is_v6 = text[0] == '[';

@@ -13,7 +13,7 @@ struct event_base;
 struct listener;
 
 struct listener_config {
-	const char *path; /* or a loopback ADDRESS:PORT in numbers, as url.h has it */
+	const char *path; /* or ADDRESS:PORT in numbers, as url.h has it */
 	mode_t mode;
 	const char *group;  /* NULL: whatever it comes with */
 	const int *sockets; /* handed over; they become the listener's */

@@ -47,6 +47,7 @@ static const struct {
 	[MESSAGE_KEY_GIVEN_UP] = { "4d8f2313a2e14fcba3d97eefeed2a580", "key-given-up" },
 	[MESSAGE_CLOCK_DIFFERS] = { "50db0f357d3d4a97b7689f2cca5c4f7f", "clock-differs" },
 	[MESSAGE_CLIENT_REFUSED] = { "debf5137fe3d4ffab90643e1e7552adc", "client-refused" },
+	[MESSAGE_WEBHOOK_REFUSED] = { "22d38c1694d14a828948a125cb710afd", "webhook-refused" },
 	[MESSAGE_NOT_LOCKED] = { "d8a1046a53994f4f9a501bbb9a586dfa", "memory-not-locked" },
 	[MESSAGE_SUPPRESSED] = { "6c49e3ec082f47bb8ba0034df1b964a9", "suppressed" },
 	[MESSAGE_AUDIT] = { "0d81d3deda0c4d86a1a10e23db9ad561", "token-handed-out" },

@@ -126,7 +126,7 @@ void passon_gone(struct passon *p)
 
 	relay_cancel(p->relay);
 	passon_free(p);
-	callbacks->settle(callbacks->arg);
+	callbacks->settle(callbacks->settle_arg);
 }
 
 static int64_t body_len_of(const struct httphead *head)
@@ -184,6 +184,6 @@ int passon_begin(struct relays *relays, struct client *client, struct http_excha
 		passon_body(p);
 	else
 		http_stream(x);
-	callbacks->settle(callbacks->arg);
+	callbacks->settle(callbacks->settle_arg);
 	return 0;
 }

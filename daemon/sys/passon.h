@@ -15,8 +15,8 @@ struct passon_callbacks {
 	void (*failed)(void *arg, struct http_exchange *x, const struct relay_failure *failure);
 
 	/* Carries out the engine's effects. */
-	void (*settle)(void *arg);
-	void *arg;
+	void (*settle)(void *settle_arg);
+	void *arg, *settle_arg;
 };
 
 /* Begins to pass the exchange on; its data (http_set_data()) is ours then. The body is streamed, if

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "daemon/sys/asker.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/exchange.h"
 #include "daemon/sys/keyset.h"
@@ -33,6 +34,7 @@ struct relays {
 };
 
 struct relay {
+	struct asker asker; /* EFFECT_ADMITTED, EFFECT_REFUSED */
 	struct list link, stirred;
 	struct relays *set;
 	const struct relay_callbacks *callbacks;
@@ -226,11 +228,10 @@ static void on_keys(void *arg)
 	}
 }
 
-void relays_effect(struct relays *s, const struct effect *effect)
+static void on_judged(struct asker *asker, const struct effect *effect)
 {
-	struct relay *r = effect->cookie;
+	struct relay *r = container_of(asker, struct relay, asker);
 
-	(void)s;
 	if (effect->type == EFFECT_REFUSED) {
 		r->call = NULL;
 		fail_later(r, passage_refusal(&effect->reply));
@@ -247,7 +248,7 @@ static void ask(struct relay *r, struct mono now, struct client *client)
 	if (!r->exchange) {
 		if (keyset_ask(r->set->keyset, now) != JWKS_WAIT)
 			stir(r);
-	} else if (engine_call(r->set->engine, now, client, r, &refusal, &r->call) ==
+	} else if (engine_call(r->set->engine, now, client, &r->asker, &refusal, &r->call) ==
 		   SUBMIT_REPLIED) {
 		fail_later(r, passage_refusal(&refusal));
 	}
@@ -260,6 +261,7 @@ static struct relay *relay_new(struct relays *s, struct span session,
 
 	if (!r)
 		return NULL;
+	r->asker.answer = on_judged;
 	r->set = s;
 	r->callbacks = callbacks;
 	r->arg = arg;

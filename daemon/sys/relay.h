@@ -75,9 +75,6 @@ void relays_free(struct relays *r);
 int relays_configure(struct relays *r, const struct upstream_config *config,
 		     const struct secret *key);
 
-/* EFFECT_ADMITTED, EFFECT_REFUSED. */
-void relays_effect(struct relays *r, const struct effect *effect);
-
 /* Begins one for that client; `arg` goes to the callbacks, which stay the caller's. 0, -ENOMEM, or
  * -EINVAL: nothing that may be passed on (a method, target or field with bytes that have no place
  * there, an absolute URL). Effects. */

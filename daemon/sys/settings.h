@@ -5,6 +5,7 @@
 
 #include "base/secret.h"
 #include "daemon/core/config.h"
+#include "daemon/core/svix.h"
 
 /* `config_path` NULL: the default, which need not exist; `socket` NULL: as configured. 0, or
  * negative after having said why. */
@@ -13,3 +14,6 @@ int settings_load(const char *config_path, const char *socket, struct config *re
 /* The secret key. 0, 1 where there is no source any more and *ret holds the key from before, or
  * negative after having said why. */
 int settings_load_key(const struct config *config, struct secret *ret);
+
+/* The secrets of webhooks, where these are on. 0, or negative after having said why. */
+int settings_load_webhook_secrets(const struct config *config, struct svix_secrets *ret);

@@ -146,6 +146,9 @@ class FakeDaemon:
             connection.thread.start()
 
     def stop(self):
+        """May be called twice."""
+        if not os.path.exists(self.path):
+            return
         os.unlink(self.path)
         self.listener.shutdown(socket.SHUT_RDWR)
         self.thread.join()
@@ -180,14 +183,14 @@ class FakeDaemon:
                 raise AssertionError(f"no {verb} has come")
             return found()
 
-    def push(self, session, template, state="fresh"):
+    def push(self, session, template, **fields):
         """Pushes a new token to each watcher, and returns it."""
         with self.condition:
             self.serial += 1
             token = jwt(session, template, self.serial)
             watchers = list(self.watchers)
         for watcher in watchers:
-            watcher.send(f"* TOKEN {session} {template} {token_fields(token, state=state)}\n")
+            watcher.send(f"* TOKEN {session} {template} {token_fields(token, **fields)}\n")
         return token
 
     def push_gone(self, session, template, code):

@@ -103,14 +103,14 @@ class Child:
         self.process = None
         self.final_log = ""
 
-    def spawn(self, argv, env, stdout=subprocess.DEVNULL):
+    def spawn(self, argv, env, stdout=subprocess.DEVNULL, cwd=None):
         if not os.access(argv[0], os.X_OK):
             raise AssertionError(f"{argv[0]} is not built")
         with open(self.dir / "stderr", "ab") as log:
             self.process = subprocess.Popen(
                 [str(a) for a in argv],
                 env=env,
-                cwd=self.dir,
+                cwd=cwd or self.dir,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=log,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -228,11 +229,76 @@ class Others(CliCase):
                 self.assert_fails(USAGE, *words)
 
 
+class Messages(CliCase):
+    def test_did_you_mean(self):
+        for words, meant in (
+            (["gte", "s"], "get"),
+            (["statsu"], "stats"),
+            (["exce", "s"], "exec"),
+            (["get", "s", "--wiat", "3"], "--wait"),
+            (["get", "s", "--min-tll=3"], "--min-ttl"),
+        ):
+            with self.subTest(words):
+                self.assertIn(f"did you mean {meant}?", self.assert_fails(USAGE, *words))
+        for words in (["frobnicate"], ["x"], ["get", "s", "--frobnicate"], ["a" * 1000]):
+            self.assertNotIn("did you mean", self.assert_fails(USAGE, *words))
+
+    def test_option_of_another_command(self):
+        self.assertIn("ping doesn't have this option: --wait", self.assert_fails(USAGE, "ping", "--wait", "3"))
+        self.assert_fails(USAGE, "get", "s", "--uid", "0")
+        self.assert_fails(USAGE, "get", "s", "--write", "f")
+
+    def fails_as_json(self, status, *words, **options):
+        done = self.run_cli(*words, **options)
+        self.assertEqual((done.returncode, done.stdout or ""), (status, ""), done.stderr)
+        return json.loads(done.stderr)
+
+    def test_json(self):
+        self.assertEqual(self.fails_as_json(NO_DAEMON, "ping", "--json")["error"], "no_daemon")
+        self.serve()
+        answer = self.fails_as_json(RETRY, "get", "sess_err_rate_limited", "--json")
+        self.assertEqual((answer["error"], answer["retry_ms"]), ("rate_limited", 1500))
+        self.assertEqual(answer["text"], "as it was told")
+        self.assertIn("clerk-token doctor", answer["advice"])
+        answer = self.fails_as_json(DENIED, "--json", "exec", "sess_never_denied", "--", "true")
+        self.assertEqual((answer["error"], answer["retry_ms"]), ("denied", None))
+
+    def test_json_of_mistakes(self):
+        for words in (
+            ["--json"],
+            ["--json", 'gte"\\\n\x1b'],
+            ["get", "--frobnicate", "--json"],
+            ["get", "s", "--wait", "1s", "--json"],
+            ["get", "a b", "--json"],
+        ):
+            with self.subTest(words):
+                answer = self.fails_as_json(USAGE, *words)
+                self.assertIn(answer["error"], ("usage", "invalid_argument"))
+                self.assertIn("--help", answer["advice"])
+        with open("/dev/full", "w") as full:
+            self.serve()
+            answer = self.fails_as_json(OTHER, "ping", "--json", stdout=full)
+        self.assertEqual(answer["error"], "output")
+
+    def test_advice(self):
+        """Whatever goes wrong, there is something to do, and what it names is there."""
+        self.serve()
+        commands = re.findall(r"^  ([a-z]+)\b", self.run_cli("--help").stdout, re.MULTILINE)
+        for code in STATUS_OF_CODE:
+            answer = self.fails_as_json(
+                STATUS_OF_CODE[code], "get", f"sess_err_{code}" if code not in PERMANENT else f"sess_never_{code}",
+                "--json")
+            for named in re.findall(r"clerk-token ([a-z]+)", answer.get("advice", "")):
+                self.assertIn(named, commands)
+            if code not in ("bad_request", "too_long", "unsupported", "shutting_down"):
+                self.assertIn("advice", answer, code)
+
+
 class Socket(CliCase):
     def test_no_daemon(self):
         text = self.assert_fails(NO_DAEMON, "ping")
         self.assertIn(self.socket, text)
-        self.assertIn("systemctl status clerk-tokend", text)
+        self.assertIn("systemctl start clerk-tokend.socket", text)
 
     def test_nobody_listens(self):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left_behind:

@@ -23,7 +23,8 @@ PERCENTS = ["", "0%", "101%", "80", "-1%", "80.5%", "%", "80 %", "80%%", "all"]
 PATHS = ["", "relative", "./x", "~/x", "/"]
 ADDRESSES = ["", "on", "everywhere", "9090", ":9090", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0x50",
              "127.0.0.1:99999", "127.0.0.1:-1", "localhost:80:80", "unix:", "unix:relative",
-             "0.0.0.0:9090", "10.0.0.1:9090", "[::]:9090", "http://127.0.0.1:80"]
+             "http://127.0.0.1:80", "a.b:80"]
+OF_OTHERS = ["0.0.0.0:9090", "10.0.0.1:9090", "[::]:9090"]
 
 # Of each key: what it must not be.
 WRONG = {
@@ -33,6 +34,7 @@ WRONG = {
                     "https://a.b:99999", "https://a b", "http://127.0.0.1.a.b", "http://[::2]"],
         "api_version": ["", "yesterday", "2025-1-1", "20251110", "2025-11-10\"", "2025/11/10"],
         "secret_key_file": PATHS,
+        "webhook_secret_file": PATHS,
         "ca_file": PATHS,
         "connect_timeout": DURATIONS + ["0", "9ms", "11m"],
         "request_timeout": DURATIONS + ["0", "9ms", "11m"],
@@ -56,8 +58,9 @@ WRONG = {
                         "0660 0660"],
         "socket_group": ["", "-adm", "a b", "a:b", "x" * 33, "../x"],
         "max_clients": COUNTS + ["1000001"],
-        "http": ADDRESSES,
-        "metrics": ADDRESSES,
+        "http": ADDRESSES + OF_OTHERS,
+        "metrics": ADDRESSES + OF_OTHERS,
+        "webhooks": ADDRESSES,
     },
     "log": {
         "level": ["", "err", "warn", "trace", "INFO", "7", "debug,info"],

@@ -227,7 +227,7 @@ class Answers(MetricsCase):
         daemon.configure({"listen": {"metrics": None}})
         daemon.reload()
         harness.wait_for(lambda: "reloaded" in daemon.log())
-        self.assertIn("metrics change at the next start", daemon.log())
+        self.assertIn("metrics changes at the next start", daemon.log())
         self.assertEqual(self.request("/livez")[0], 200)
 
 

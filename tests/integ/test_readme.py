@@ -21,9 +21,13 @@ class ReadmeTest(unittest.TestCase):
             key = pathlib.Path(folder, "key")
             key.write_text("sk_test_readme")
             key.chmod(0o600)
+            webhook_secret = pathlib.Path(folder, "webhook_secret")
+            webhook_secret.write_text("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX")
+            webhook_secret.chmod(0o600)
             config = pathlib.Path(folder, "clerk-tokend.conf")
             for block in blocks:
                 block = block.replace("/etc/clerk-tokend/secret_key", str(key))
+                block = block.replace("/etc/clerk-tokend/webhook_secret", str(webhook_secret))
                 # the group is made by the installation
                 config.write_text(block.replace("gid=clerk-token", "gid=0"))
                 done = subprocess.run(

@@ -68,9 +68,10 @@ static void ask(struct user *u, struct clerktoken_client *client)
 static void *run(void *arg)
 {
 	struct user *u = arg;
+	struct clerktoken_options options = { .size = sizeof(options), .no_copies = true };
 	struct clerktoken_client *client;
 
-	if (clerktoken_new(NULL, &client, &u->failure) != CLERKTOKEN_OK) {
+	if (clerktoken_new(&options, &client, &u->failure) != CLERKTOKEN_OK) {
 		u->errors++;
 		answered++;
 		return NULL;

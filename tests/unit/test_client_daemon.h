@@ -36,7 +36,8 @@ struct daemon {
 	pthread_cond_t changed; /* the watcher */
 	struct daemon_connection connections[DAEMON_CONNECTIONS_MAX];
 	unsigned accepted, requests;
-	int watcher; /* the latest connection on which WATCH was answered, or -1 */
+	unsigned long renewed; /* the number of what WATCH is answered with; 0: as GET */
+	int watcher;	       /* the latest connection on which WATCH was answered, or -1 */
 	char last[LINE_SIZE];
 };
 
@@ -153,8 +154,11 @@ static bool answer_watch(struct daemon_connection *c, const char *tag, const cha
 {
 	bool is_open;
 
+	char renewed[32];
+
 	pthread_mutex_lock(&c->daemon->mutex);
-	is_open = answer(c->fd, tag, session);
+	(void)snprintf(renewed, sizeof(renewed), "sess_ok%lu", c->daemon->renewed);
+	is_open = answer(c->fd, tag, c->daemon->renewed ? renewed : session);
 	if (is_open)
 		c->daemon->watcher = c->fd;
 	pthread_cond_broadcast(&c->daemon->changed);
@@ -189,6 +193,8 @@ static bool take_request(struct daemon_connection *c, struct span line)
 		       put_text(c->fd, " OK allowed because=no_rules admin=no\n");
 	if (span_is(verb, "DROP") || span_is(verb, "FLUSH"))
 		return put_text(c->fd, tag_text) && put_text(c->fd, " OK dropped=3\n");
+	if (span_is(verb, "UNWATCH"))
+		return put_text(c->fd, tag_text) && put_text(c->fd, " OK\n");
 	if (span_is(verb, "WATCH"))
 		return answer_watch(c, tag_text, session_text);
 	if (strcmp(session_text, "sess_restart") == 0)
@@ -315,6 +321,14 @@ static inline void daemon_push(struct daemon *d, const char *line)
 		(void)pthread_cond_wait(&d->changed, &d->mutex);
 	if (!put_text(d->watcher, line))
 		die("push");
+	pthread_mutex_unlock(&d->mutex);
+}
+
+/* From now on this is the token of whatever is watched. */
+static inline void daemon_renew(struct daemon *d, unsigned long number)
+{
+	pthread_mutex_lock(&d->mutex);
+	d->renewed = number;
 	pthread_mutex_unlock(&d->mutex);
 }
 

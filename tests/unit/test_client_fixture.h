@@ -12,10 +12,10 @@ struct fixture {
 	struct clerktoken_failure failure;
 };
 
-static inline int fixture_setup(void **state)
+static inline int fixture_make(void **state, bool no_copies)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct clerktoken_options options = { .size = sizeof(options) };
+	struct clerktoken_options options = { .size = sizeof(options), .no_copies = no_copies };
 
 	assert_non_null(f);
 	f->daemon = daemon_new();
@@ -24,6 +24,17 @@ static inline int fixture_setup(void **state)
 	assert_int_equal(clerktoken_new(&options, &f->client, NULL), CLERKTOKEN_OK);
 	*state = f;
 	return 0;
+}
+
+/* Each get is a question to the daemon. */
+static inline int fixture_setup(void **state)
+{
+	return fixture_make(state, true);
+}
+
+static inline int fixture_setup_copies(void **state)
+{
+	return fixture_make(state, false);
 }
 
 static inline int fixture_teardown(void **state)

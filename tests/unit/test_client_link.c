@@ -12,7 +12,7 @@ static void receive(struct link *link, const char *data, size_t len)
 {
 	while (len) {
 		size_t chunk = len < LINK_CHUNK ? len : LINK_CHUNK;
-		char *to = link_input(link);
+		char *to = link_input(link, LINK_CHUNK);
 
 		assert_non_null(to);
 		memcpy(to, data, chunk);
@@ -50,7 +50,7 @@ static void test_requests(void **state)
 	link_sent(&link, 9);
 	assert_int_equal(link_ask(&link, &bad), -EINVAL);
 	assert_true(span_is(link_output(&link), "2 GET s -\n"));
-	assert_int_equal(link.tag, 2);
+	assert_int_equal(link.asked, 2);
 	assert_false(link_is_quiet(&link));
 	link_sent(&link, 10);
 	assert_true(link_is_quiet(&link));
@@ -133,7 +133,7 @@ static void test_bound(void **state)
 	assert_int_equal(link_next(&link, &reply), LINK_WANTS_INPUT);
 	fill(&link, 1);
 	assert_int_equal(link_next(&link, &reply), -EBADMSG);
-	assert_true(link.in.size <= LINK_LINE_MAX + LINK_CHUNK);
+	assert_true(link.in.size <= LINK_LINE_MAX + LINK_CHUNK_MAX);
 	link_deinit(&link);
 }
 
@@ -146,9 +146,9 @@ static void test_no_memory(void **state)
 	link_init(&link);
 	mem_fail_after(0);
 	assert_int_equal(link_ask(&link, &ping), -ENOMEM);
-	assert_int_equal(link.tag, 0);
+	assert_int_equal(link.asked, 0);
 	mem_fail_after(0);
-	assert_null(link_input(&link));
+	assert_null(link_input(&link, LINK_CHUNK));
 	assert_int_equal(link_ask(&link, &ping), 0);
 	link_deinit(&link);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/mem.h"
+#include "daemon/sys/asker.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/relay.h"
 #include "daemon/sys/upstream.h"
@@ -113,7 +114,7 @@ static inline void settle(void *arg)
 	do {
 		engine_pop(f.engine, &effect);
 		if (effect.type == EFFECT_ADMITTED || effect.type == EFFECT_REFUSED)
-			relays_effect(f.relays, &effect);
+			asker_answer(&effect);
 		f.n_dropped += effect.type == EFFECT_DROPPED;
 	} while (effect.type != EFFECT_NONE);
 }
