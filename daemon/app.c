@@ -203,13 +203,6 @@ static void on_timer(void *arg)
 	conns_settle(app->conns, now);
 }
 
-static void on_webhook(void *arg)
-{
-	struct app *app = arg;
-
-	conns_settle(app->conns, clock_boot());
-}
-
 static void stop(struct app *app)
 {
 	struct mono now = clock_boot();
@@ -439,7 +432,7 @@ static int build(struct app *app)
 {
 	const struct loop_callbacks loop = { on_timer, on_signal, on_turn, app };
 	const struct conns_callbacks conns = { drain, settled, app };
-	const struct webhooks_callbacks webhooks = { on_webhook, app };
+	const struct webhooks_callbacks webhooks = { settle, app };
 	const struct front_callbacks front = { settle, settled, app };
 	const struct upstream_config upstream = upstream_config(&app->config);
 	int result = activation_take(&app->handed);

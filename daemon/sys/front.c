@@ -361,8 +361,7 @@ static void on_token_body(struct http_exchange *x)
 {
 	struct caller *c = http_peer(x);
 	struct request request = { .verb = VERB_GET };
-	bool is_whole;
-	int result = tokenapi_parse_body(http_body(x, &is_whole), &request.expires_in_s);
+	int result = tokenapi_parse_body(http_body(x, NULL), &request.expires_in_s);
 
 	(void)tokenapi_parse_path(http_head(x)->path, &request.session,
 				  &request.template); /* as before */
