@@ -40,11 +40,21 @@ bool secret_equal(const struct secret *s, struct span value)
 	return s->ptr && s->len == value.len && sodium_memcmp(s->ptr, value.ptr, value.len) == 0;
 }
 
+void secret_digest(struct span value, struct secret_digest *ret)
+{
+	(void)crypto_generichash(ret->bytes, sizeof(ret->bytes), (const unsigned char *)value.ptr,
+				 value.len, NULL, 0); /* fails for bad sizes */
+}
+
+bool secret_digest_equal(const struct secret_digest *a, const struct secret_digest *b)
+{
+	return sodium_memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
 void secret_id(const struct secret *s, char ret[SECRET_ID_SIZE])
 {
-	unsigned char hash[crypto_generichash_BYTES];
+	struct secret_digest digest;
 
-	(void)crypto_generichash(hash, sizeof(hash), (const unsigned char *)s->ptr, s->len, NULL,
-				 0); /* fails for bad sizes */
-	(void)sodium_bin2hex(ret, SECRET_ID_SIZE, hash, SECRET_ID_SIZE / 2);
+	secret_digest(span_of(s->ptr, s->len), &digest);
+	(void)sodium_bin2hex(ret, SECRET_ID_SIZE, digest.bytes, SECRET_ID_SIZE / 2);
 }

@@ -27,4 +27,12 @@ bool secret_equal(const struct secret *s, struct span value);
 #define SECRET_ID_SIZE 17 /* the NUL included */
 void secret_id(const struct secret *s, char ret[SECRET_ID_SIZE]);
 
+/* What two secrets are compared by without showing even their lengths: BLAKE2b-256. */
+struct secret_digest {
+	unsigned char bytes[32];
+};
+
+void secret_digest(struct span value, struct secret_digest *ret);
+bool secret_digest_equal(const struct secret_digest *a, const struct secret_digest *b);
+
 #define cleanup_secret __attribute__((cleanup(secret_deinit)))

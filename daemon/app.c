@@ -11,8 +11,10 @@
 #include "daemon/core/engine.h"
 #include "daemon/core/json.h"
 #include "daemon/sys/activation.h"
+#include "daemon/sys/asker.h"
 #include "daemon/sys/clock.h"
-#include "daemon/sys/conn.h"
+#include "daemon/sys/conns.h"
+#include "daemon/sys/front.h"
 #include "daemon/sys/harden.h"
 #include "daemon/sys/listener.h"
 #include "daemon/sys/log.h"
@@ -55,6 +57,7 @@ struct app {
 	struct metrics *metrics;	     /* NULL: off */
 	struct webhooks *webhooks;	     /* the same */
 	struct svix_secrets webhook_secrets; /* until `webhooks` takes them */
+	struct front *front;		     /* the same */
 	struct notify notify;
 	struct activation handed;
 	struct mono stop_at; /* MONO_NEVER: not stopping */
@@ -123,6 +126,11 @@ static void drain(void *arg)
 		case EFFECT_CANCEL:
 			upstream_cancel(app->upstream, effect.flight);
 			break;
+		case EFFECT_REPLY:
+		case EFFECT_ADMITTED:
+		case EFFECT_REFUSED:
+			asker_answer(&effect);
+			break;
 		default:
 			conns_effect(app->conns, &effect);
 			break;
@@ -139,7 +147,7 @@ static void settled(void *arg)
 	at = mono_min(at, log_next_deadline());
 	at = mono_min(at, app->notify.next);
 	if (app->stop_at.ms != MONO_NEVER.ms) {
-		if (conns_count(app->conns) == 0)
+		if (conns_count(app->conns) == 0 && front_count(app->front) == 0)
 			loop_stop(app->loop);
 		at = mono_min(at, app->stop_at);
 	}
@@ -154,12 +162,19 @@ static void note_clock(struct app *app, const struct outcome *o)
 		report_clock(&skew);
 }
 
+static void settle(void *arg)
+{
+	struct app *app = arg;
+
+	conns_settle(app->conns, clock_boot());
+}
+
 static void on_accept(void *arg, int fd)
 {
 	struct app *app = arg;
 
 	conns_accept(app->conns, fd);
-	conns_settle(app->conns, clock_boot());
+	settle(app);
 }
 
 static void on_turn(void *arg)
@@ -188,13 +203,6 @@ static void on_timer(void *arg)
 	conns_settle(app->conns, now);
 }
 
-static void on_webhook(void *arg)
-{
-	struct app *app = arg;
-
-	conns_settle(app->conns, clock_boot());
-}
-
 static void stop(struct app *app)
 {
 	struct mono now = clock_boot();
@@ -210,6 +218,7 @@ static void stop(struct app *app)
 	app->stop_at = mono_add_ms(now, STOP_GRACE_MS);
 	listener_free(app->listener);
 	app->listener = NULL;
+	front_stop(app->front);
 	engine_stop(app->engine, now);
 	conns_drain(app->conns);
 	conns_settle(app->conns, now);
@@ -248,7 +257,8 @@ static int use(struct app *app, const struct config *config, const struct secret
 	struct engine_config engine = engine_config(app, config, key);
 	int result = engine_configure(app->engine, &engine);
 
-	return result < 0 ? result : upstream_configure(app->upstream, &upstream, key);
+	result = result < 0 ? result : upstream_configure(app->upstream, &upstream, key);
+	return result < 0 ? result : front_connect(app->front, &upstream, key);
 }
 
 /* Takes on a configuration and a key that have passed; both are moved in. */
@@ -268,6 +278,8 @@ static int adopt(struct app *app, struct mono now, struct config *config, struct
 	}
 	conns_set_audit(app->conns, config->audit);
 	conns_set_access(app->conns, config->access);
+	front_configure(app->front, config);
+	engine_enforce(app->engine, now);
 	config_deinit(&app->config);
 	app->config = *config;
 	*config = (struct config){ 0 };
@@ -324,6 +336,7 @@ static void warn_of_restart(const struct app *app, const struct config *config)
 	} texts[] = {
 		{ "socket", last->socket, config->socket },
 		{ "socket_group", last->socket_group, config->socket_group },
+		{ "http", last->http, config->http },
 		{ "metrics", last->metrics, config->metrics },
 		{ "webhooks", last->webhooks, config->webhooks },
 	};
@@ -419,7 +432,8 @@ static int build(struct app *app)
 {
 	const struct loop_callbacks loop = { on_timer, on_signal, on_turn, app };
 	const struct conns_callbacks conns = { drain, settled, app };
-	const struct webhooks_callbacks webhooks = { on_webhook, app };
+	const struct webhooks_callbacks webhooks = { settle, app };
+	const struct front_callbacks front = { settle, settled, app };
 	const struct upstream_config upstream = upstream_config(&app->config);
 	int result = activation_take(&app->handed);
 
@@ -442,11 +456,15 @@ static int build(struct app *app)
 	if (result == 0)
 		result = webhooks_new(loop_base(app->loop), app->engine, &app->config,
 				      &app->webhook_secrets, &webhooks, &app->webhooks);
+	if (result == 0)
+		result = front_new(loop_base(app->loop), app->engine, &app->keys, &app->config,
+				   &upstream, &front, &app->front);
 	return result == 0 ? listen_to_clients(app) : result;
 }
 
 static void teardown(struct app *app)
 {
+	front_free(app->front);
 	webhooks_free(app->webhooks);
 	metrics_free(app->metrics);
 	listener_free(app->listener);

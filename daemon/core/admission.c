@@ -1,6 +1,7 @@
 /* See admission.h. */
 #include "daemon/core/admission.h"
 
+#include "daemon/core/call.h"
 #include "daemon/core/flight.h"
 #include "daemon/core/queue.h"
 #include "daemon/core/waiter.h"
@@ -12,8 +13,8 @@ static size_t turns_before(const struct engine *e, const struct demand *d,
 	size_t joined = SIZE_MAX;
 	size_t own = queue_turns_before(e, account, account->queued_count);
 
-	if (d->state == FLIGHT_QUEUED && d->account)
-		joined = queue_turns_before_it(e, d);
+	if (d->state == FLIGHT_QUEUED && d->place.account)
+		joined = queue_turns_before_it(e, &d->place);
 	return joined < own ? joined : own;
 }
 
@@ -51,6 +52,20 @@ bool admission_refuses(struct engine *e, struct mono now, const struct demand *d
 	return true;
 }
 
+bool admission_refuses_call(struct engine *e, struct mono now, struct account *account,
+			    struct mono admit_by, struct reply *ret)
+{
+	struct mono when;
+
+	limiter_note_user(&e->limiter, now, account->uid);
+	when =
+	    limiter_turn(&e->limiter, now, queue_turns_before(e, account, account->queued_count));
+	if (mono_is_due(when, admit_by))
+		return false;
+	*ret = no_room(e, now, account, when);
+	return true;
+}
+
 /* Who can't wait until then is told. */
 static void refuse_impatient(struct engine *e, struct mono now, struct demand *d, struct mono when)
 {
@@ -65,24 +80,57 @@ static void refuse_impatient(struct engine *e, struct mono now, struct demand *d
 	}
 }
 
+static void take_out(struct engine *e, struct place *place)
+{
+	if (place->is_call)
+		queue_remove_call(e, container_of(place, struct call, place));
+	else
+		queue_remove(e, container_of(place, struct demand, place));
+}
+
+static void review_call(struct engine *e, struct mono now, struct call *call, struct mono when)
+{
+	struct reply error;
+
+	if (mono_is_due(when, call->admit_by)) {
+		queue_add_call(e, call, call->account);
+		return;
+	}
+	error = no_room(e, now, call->account, when);
+	call_refuse(e, call, &error);
+}
+
+/* Its turn will be then; it is in no queue now. */
+static void review(struct engine *e, struct mono now, struct place *place, struct mono when)
+{
+	struct demand *d;
+
+	if (place->is_call) {
+		review_call(e, now, container_of(place, struct call, place), when);
+		return;
+	}
+	d = container_of(place, struct demand, place);
+	refuse_impatient(e, now, d, when);
+	flight_resume(e, d);
+}
+
 void admission_review(struct engine *e, struct mono now)
 {
 	struct lineup line = limiter_line(&e->limiter, now);
 	struct list order;
 	struct list *first;
-	struct demand *d;
+	struct place *place;
 
 	list_init(&order);
-	while ((d = queue_first_caller(e))) {
-		queue_turn(e, d->account);
-		queue_remove(e, d);
-		list_append(&order, &d->queue_node);
+	while ((place = queue_first(e))) {
+		queue_turn(e, place->account);
+		take_out(e, place);
+		list_append(&order, &place->node);
 	}
 	while ((first = list_first(&order))) {
-		d = container_of(first, struct demand, queue_node);
 		list_unlink(first);
-		refuse_impatient(e, now, d, limiter_line_turn(&e->limiter, now, &line));
-		flight_resume(e, d);
+		review(e, now, container_of(first, struct place, node),
+		       limiter_line_turn(&e->limiter, now, &line));
 		limiter_line_up(&e->limiter, &line, e->queued - line.count);
 	}
 }
@@ -109,11 +157,16 @@ static void refuse_late(struct engine *e, struct mono now, struct demand *d)
 	flight_resume(e, d);
 }
 
-struct demand *admission_first_caller(struct engine *e, struct mono now)
+struct place *admission_first_caller(struct engine *e, struct mono now)
 {
+	struct place *place;
 	struct demand *d;
 
-	while ((d = queue_first_caller(e)) && is_hopeless(now, d))
+	while ((place = queue_first(e)) && !place->is_call) {
+		d = container_of(place, struct demand, place);
+		if (!is_hopeless(now, d))
+			break;
 		refuse_late(e, now, d);
-	return d;
+	}
+	return place;
 }

@@ -13,8 +13,12 @@ struct mono admission_send_by(const struct engine *e, struct mono now, struct mo
 bool admission_refuses(struct engine *e, struct mono now, const struct demand *d,
 		       struct account *account, struct mono send_by, struct reply *ret);
 
+/* The same for a call that is to be made by then. */
+bool admission_refuses_call(struct engine *e, struct mono now, struct account *account,
+			    struct mono admit_by, struct reply *ret);
+
 /* There is less room than there was: tells queued callers who can't be served in time any more. */
 void admission_review(struct engine *e, struct mono now);
 
-/* The first of callers' fetches, or NULL, when those are refused for which it is too late now. */
-struct demand *admission_first_caller(struct engine *e, struct mono now);
+/* The first of callers' places, or NULL, when those are refused for which it is too late now. */
+struct place *admission_first_caller(struct engine *e, struct mono now);

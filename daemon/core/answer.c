@@ -111,16 +111,16 @@ static bool read_delay(struct span text, uint64_t *ret_s)
 }
 
 /* RFC 9110, section 10.2.3. A date is held against BAPI's own clock only. */
-static int64_t read_retry_after(struct span text, const struct outcome *o)
+int64_t answer_retry_after_ms(struct span retry_after, struct span date)
 {
+	struct span text = span_trim(retry_after);
 	uint64_t delay_s;
-	int64_t date_s, delay_ms;
+	int64_t now_s, date_s, delay_ms;
 
-	text = span_trim(text);
 	if (read_delay(text, &delay_s))
 		delay_ms = (int64_t)delay_s * MS_PER_S;
-	else if (o->has_clock && httpdate_parse(text, &date_s) == 0)
-		delay_ms = (date_s - o->clerk_date_s) * MS_PER_S;
+	else if (httpdate_parse(date, &now_s) == 0 && httpdate_parse(text, &date_s) == 0)
+		delay_ms = (date_s - now_s) * MS_PER_S;
 	else
 		return -1;
 	if (delay_ms < 0)
@@ -234,7 +234,7 @@ static void judge_http(const struct answer *a, size_t max_token_size, struct out
 	o->status = a->status;
 	o->has_clock = httpdate_parse(a->date, &o->clerk_date_s) == 0;
 	if (a->status == 429 || a->status == 503)
-		o->retry_after_ms = read_retry_after(a->retry_after, o);
+		o->retry_after_ms = answer_retry_after_ms(a->retry_after, a->date);
 	set_trace_id(o, a->trace_id);
 	if (json_parse(a->body, &body) < 0)
 		return set_no_memory(o);

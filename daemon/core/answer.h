@@ -75,6 +75,9 @@ struct outcome {
  * with CODE_OVERLOADED. `max_token_size` in bytes. */
 void answer_judge(const struct answer *a, size_t max_token_size, struct outcome *ret);
 
+/* When Retry-After says that it may do better, in milliseconds; -1: it doesn't. */
+int64_t answer_retry_after_ms(struct span retry_after, struct span date);
+
 /* Wipes the token. */
 void outcome_deinit(struct outcome *o);
 

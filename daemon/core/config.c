@@ -15,6 +15,7 @@
 #include "daemon/core/access.h"
 #include "daemon/core/configkey.h"
 #include "daemon/core/setting.h"
+#include "daemon/core/url.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -257,11 +258,29 @@ int config_understand(struct config *c, const struct rule_names *names, struct c
 	return access_new(c->rules, c->n_rules, names, ret, &c->access);
 }
 
+/* A front whose callers' address has got into its own configuration. */
+static bool asks_itself(const struct config *c)
+{
+	const char *port = c->http ? strrchr(c->http, ':') : NULL;
+	struct span rest = span_str(c->api_url), part;
+
+	if (!port || setting_socket_of(span_str(c->http)).ptr || !url_is_loopback(rest))
+		return false;
+	for (size_t i = 0; i < 3; i++) /* "http:", "", the authority */
+		(void)span_split(&rest, '/', &part);
+	return part.len > strlen(port) &&
+	       span_is(span_of(part.ptr + part.len - strlen(port), strlen(port)), port);
+}
+
 int config_finish(const struct config *c, struct config_error *ret)
 {
 	if (c->connect_timeout_ms > c->request_timeout_ms)
 		return invalid(ret, "", 0,
 			       "[clerk] connect_timeout is longer than request_timeout");
+	if (asks_itself(c))
+		return invalid(ret, "", 0,
+			       "[clerk] api_url, or $CLERK_API_URL, is the daemon's own [listen] "
+			       "http");
 	if (c->max_memory / TOKENS_IN_CACHE < c->max_token_size)
 		return invalid(ret, "", 0, "[cache] max_memory is less than %d times %s",
 			       TOKENS_IN_CACHE, "max_token_size");

@@ -15,6 +15,13 @@
 #include "daemon/core/cache.h"
 #include "proto/reply.h"
 
+/* A place in the queue of a user: a fetch's, or that of a call which somebody else makes. */
+struct place {
+	struct list node;	 /* account->queued */
+	struct account *account; /* NULL: in none */
+	bool is_call;
+};
+
 enum flight_state {
 	FLIGHT_IDLE,
 	FLIGHT_QUEUED,	/* for its turn in the budget */
@@ -37,12 +44,11 @@ struct demand {
 	bool sent_again;     /* a second request was sent, at second_at */
 	struct mono sent_at; /* the first of them */
 	struct mono second_at;
-	unsigned chance;	 /* that a renewal is used, per mille */
-	struct mono restart_at;	 /* not before, after a DROP */
-	struct account *account; /* the queue it is in; NULL: that of renewals */
-	struct list queue_node;	 /* account->queued */
-	struct heap_node timer;	 /* RETRY, RUNNING: in engine.timers; a queued renewal: in
-				    engine.renewals */
+	unsigned chance;	/* that a renewal is used, per mille */
+	struct mono restart_at; /* not before, after a DROP */
+	struct place place;	/* QUEUED: without an account it is in engine.renewals */
+	struct heap_node timer; /* RETRY, RUNNING: in engine.timers; a queued renewal: in
+				   engine.renewals */
 
 	bool wants_cancel, wants_fetch; /* effects to pop, in this order */
 	struct list effect_node;

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "daemon/core/admission.h"
+#include "daemon/core/call.h"
 #include "daemon/core/drop.h"
 #include "daemon/core/flight.h"
 #include "daemon/core/permit.h"
@@ -13,6 +14,7 @@
 
 #define MAX_WAITERS 16384
 #define MAX_WATCHES 65536
+#define MAX_CALLS 256
 #define MAX_TRACKERS 1024 /* a drop is a line to each of them */
 #define WATCH_BUCKETS 4096
 #define TICK_MAX 256	  /* entries that a tick looks at; the next one comes at once */
@@ -32,6 +34,7 @@ int engine_configure(struct engine *e, const struct engine_config *config)
 	e->lookup_min_ttl_ms = config->audit ? INT64_MAX : config->freshness.min_ttl_ms;
 	e->quota.max[QUOTA_CONNECTIONS] = config->max_clients;
 	e->quota.max[QUOTA_WAITERS] = MAX_WAITERS;
+	e->quota.max[QUOTA_CALLS] = MAX_CALLS;
 	e->quota.max[QUOTA_WATCHES] = MAX_WATCHES;
 	e->quota.max[QUOTA_TRACKERS] = MAX_TRACKERS;
 	e->quota.max[QUOTA_PINNED_BYTES] = config->max_memory / PINNED_PARTS;
@@ -48,9 +51,11 @@ static int init(struct engine *e, const struct engine_config *config,
 	e->room = MAX_RUNNING;
 	list_init(&e->wanted);
 	list_init(&e->callers);
+	list_init(&e->calls);
 	list_init(&e->answered);
 	list_init(&e->flights);
 	list_init(&e->pushes);
+	list_init(&e->judged);
 	if (quota_init(&e->quota) < 0 || map_init(&e->watches, WATCH_BUCKETS) < 0 ||
 	    cache_init(&e->cache, config->max_memory, hash_key, &e->quota) < 0 ||
 	    limiter_init(&e->limiter, config->budget, config->budget_window_ms) < 0)
@@ -437,6 +442,8 @@ void engine_tick(struct engine *e, struct mono now)
 	while ((first = heap_first(&e->timers)) && mono_is_due(first->at, now)) {
 		if (first->tag == TIMER_WAITER)
 			waiter_due(e, now, container_of(first, struct waiter, timer));
+		else if (first->tag == TIMER_CALL)
+			call_due(e, now, container_of(first, struct call, timer));
 		else
 			flight_timer_due(e, now, container_of(first, struct demand, timer));
 	}
@@ -487,7 +494,8 @@ static void pop_reply(struct engine *e, struct waiter *w, struct effect *ret)
 bool engine_has_effects(const struct engine *e)
 {
 	return !list_is_empty(&e->flights) || !list_is_empty(&e->answered) ||
-	       !list_is_empty(&e->pushes) || e->has_dropped || e->cache.graveyard;
+	       !list_is_empty(&e->pushes) || !list_is_empty(&e->judged) || e->has_dropped ||
+	       e->cache.graveyard;
 }
 
 void engine_pop(struct engine *e, struct effect *ret)
@@ -507,6 +515,8 @@ void engine_pop(struct engine *e, struct effect *ret)
 		list_unlink(first);
 		ret->type = EFFECT_PUSH;
 		ret->watch = container_of(first, struct watch, effect_node);
+	} else if (!list_is_empty(&e->judged)) {
+		call_pop(e, ret);
 	} else {
 		cache_bury(&e->cache);
 	}
@@ -518,6 +528,7 @@ void engine_stop(struct engine *e, struct mono now)
 
 	e->stopping = true;
 	flight_fail_all(e, now, &error, false);
+	calls_refuse(e, &error);
 }
 
 void engine_give_up(struct engine *e, struct mono now)

@@ -19,6 +19,7 @@
 #include "daemon/core/webhook.h"
 #include "proto/request.h"
 
+struct call;
 struct engine;
 
 struct engine_config {
@@ -51,11 +52,14 @@ struct client {
 
 enum effect_type {
 	EFFECT_NONE,
-	EFFECT_FETCH,	/* ask Clerk for `key`; engine_fetched(flight) brings the answer */
-	EFFECT_CANCEL,	/* forget `flight`, both requests where there is a second */
-	EFFECT_REPLY,	/* `reply` answers the request for `key` of `cookie` */
-	EFFECT_PUSH,	/* `watch` has news: engine_watch_read() when there is room for it */
-	EFFECT_DROPPED, /* tell clients that track: `key`, as in the push */
+	EFFECT_FETCH,	 /* ask Clerk for `key`; engine_fetched(flight) brings the answer */
+	EFFECT_CANCEL,	 /* forget `flight`, both requests where there is a second */
+	EFFECT_REPLY,	 /* `reply` answers the request for `key` of `cookie` */
+	EFFECT_PUSH,	 /* `watch` has news: engine_watch_read() when there is room for it */
+	EFFECT_DROPPED,	 /* tell clients that track: `key`, as in the push */
+	EFFECT_ADMITTED, /* the call of `cookie` is to be made now, and ended with engine_call_end()
+			  */
+	EFFECT_REFUSED,	 /* it is not, as `reply` says, and is gone */
 };
 
 struct effect {
@@ -105,6 +109,10 @@ void engine_enforce(struct engine *e, struct mono now); /* effects */
 /* Admits a client. 0, -ENOMEM, or 1 where the daemon or this user has no room for one more. */
 int engine_client_init(struct engine *e, struct client *client, const struct identity *who);
 
+/* Admits somebody who is known by no uid, but by the daemon's own secret key: it may have
+ * everything, and what it holds is charged to one account that is no user's. */
+int engine_client_init_trusted(struct engine *e, struct client *client);
+
 /* May it have that token? See access_decide() for what the names may be. */
 bool engine_client_may(const struct engine *e, const struct client *client, struct span session,
 		       struct span template);
@@ -133,6 +141,19 @@ bool engine_lookup(struct engine *e, struct mono now, struct span args, uint64_t
 
 /* The session has ended: as a DROP of all its tokens, by nobody. Effects. */
 void engine_drop_session(struct engine *e, struct mono now, struct span session);
+
+/* A call of BAPI that the client makes itself, through the daemon, takes a place in the budget:
+ * asks for it. SUBMIT_REPLIED: *ret_reply says why there is none. Else an effect with `cookie` says
+ * so, within default_wait. Who may not have everything may call nothing. Effects. */
+enum submission engine_call(struct engine *e, struct mono now, struct client *client, void *cookie,
+			    struct reply *ret_reply, struct call **ret_call);
+
+/* What Clerk answered to one that was admitted. `retry_after_ms` < 0: nothing of that. Effects. */
+void engine_call_answered(struct engine *e, struct mono now, const struct call *call, int status,
+			  int64_t retry_after_ms);
+
+/* It is over, or given up in whatever state; effects of it that are not carried out yet go. */
+void engine_call_end(struct engine *e, struct call *call);
 
 /* Nobody waits for that answer any more; the fetch goes on. Effects. */
 void engine_abandon(struct engine *e, struct waiter *waiter);

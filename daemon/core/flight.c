@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "daemon/core/admission.h"
+#include "daemon/core/call.h"
 #include "daemon/core/queue.h"
 #include "daemon/core/renewal.h"
 #include "daemon/core/waiter.h"
@@ -29,7 +30,7 @@ struct demand *demand_obtain(struct engine *e, struct entry *entry)
 
 	if (d)
 		return d;
-	if (cache_reserve(&e->cache, &e->timers, e->waiters + e->demands + 1) < 0 ||
+	if (cache_reserve(&e->cache, &e->timers, timers_wanted(e) + 1) < 0 ||
 	    cache_reserve(&e->cache, &e->renewals, e->demands + 1) < 0)
 		return NULL;
 	d = mem_zalloc(sizeof(*d));
@@ -42,7 +43,7 @@ struct demand *demand_obtain(struct engine *e, struct entry *entry)
 	d->timer = HEAP_NODE(TIMER_DEMAND);
 	list_init(&d->waiters);
 	list_init(&d->watchers);
-	list_init(&d->queue_node);
+	list_init(&d->place.node);
 	list_init(&d->effect_node);
 	entry->demand = d;
 	list_append(&e->wanted, &d->node);
@@ -68,7 +69,7 @@ void demand_release(struct engine *e, struct demand *d)
 {
 	struct entry *entry = d->entry;
 
-	if (list_is_empty(&d->waiters) && d->state == FLIGHT_QUEUED && d->account)
+	if (list_is_empty(&d->waiters) && d->state == FLIGHT_QUEUED && d->place.account)
 		withdraw(e, d);
 	if (d->state != FLIGHT_IDLE || !list_is_empty(&d->waiters) || !list_is_empty(&d->watchers))
 		return;
@@ -87,9 +88,9 @@ void demand_release(struct engine *e, struct demand *d)
 static bool is_sooner_in(const struct engine *e, const struct demand *d,
 			 const struct account *account)
 {
-	return account && account != d->account &&
-	       (!d->account || queue_turns_before(e, account, account->queued_count) <
-				   queue_turns_before_it(e, d));
+	return account && account != d->place.account &&
+	       (!d->place.account || queue_turns_before(e, account, account->queued_count) <
+					 queue_turns_before_it(e, &d->place));
 }
 
 static void set_overdue(struct engine *e, struct demand *d)
@@ -154,12 +155,13 @@ static void ask_clerk(struct engine *e, struct mono now, struct demand *d, bool 
 
 static void send(struct engine *e, struct mono now, struct demand *d)
 {
-	bool for_caller = d->account;
-	const struct account *user = for_caller ? d->account : cache_account(&e->cache, d->entry);
+	bool for_caller = d->place.account;
+	const struct account *user =
+	    for_caller ? d->place.account : cache_account(&e->cache, d->entry);
 
 	limiter_note_user(&e->limiter, now, user->uid);
 	if (for_caller)
-		queue_turn(e, d->account);
+		queue_turn(e, d->place.account);
 	else
 		limiter_take_pace(&e->limiter);
 	queue_remove(e, d);
@@ -276,7 +278,7 @@ void flight_restart(struct engine *e, struct mono now, struct demand *d)
 {
 	struct reply stopping = reply_error(CODE_SHUTTING_DOWN, RETRY_HINT_MS, NULL);
 
-	if (d->state == FLIGHT_QUEUED && !d->account && list_is_empty(&d->watchers)) {
+	if (d->state == FLIGHT_QUEUED && !d->place.account && list_is_empty(&d->watchers)) {
 		queue_remove(e, d); /* a renewal of what is no more */
 	} else if (d->state == FLIGHT_QUEUED) {
 		queue_reorder(e, d); /* it has not been asked for yet */
@@ -366,7 +368,7 @@ static void forget(struct engine *e, struct mono now, struct entry *entry)
 {
 	struct demand *d = entry->demand;
 
-	if (d && d->state == FLIGHT_QUEUED && !d->account && list_is_empty(&d->watchers)) {
+	if (d && d->state == FLIGHT_QUEUED && !d->place.account && list_is_empty(&d->watchers)) {
 		queue_remove(e, d); /* too late for a renewal */
 		demand_release(e, d);
 		d = NULL;
@@ -477,28 +479,44 @@ static struct demand *next_renewal(struct engine *e, struct mono now)
 	return d;
 }
 
+/* The first of callers' places. Where no fetch may be sent, calls go past them. */
+static struct place *next_caller(struct engine *e, struct mono now, bool may_fetch)
+{
+	struct list *first;
+
+	if (may_fetch)
+		return admission_first_caller(e, now);
+	first = list_first(&e->calls);
+	return first ? &container_of(first, struct call, node)->place : NULL;
+}
+
 /* The next to be sent, or NULL; wake_at is when there may be one. */
-static struct demand *next_to_send(struct engine *e, struct mono now)
+static struct place *next_to_send(struct engine *e, struct mono now)
 {
 	size_t share = callers_share(e, now);
-	struct demand *caller;
+	struct place *caller;
+	struct demand *renewal;
 	struct mono when;
+	bool may_fetch;
 
 	e->wake_at = MONO_NEVER;
-	if (e->stopping || (list_is_empty(&e->callers) && e->renewals.count == 0) ||
-	    !breaker_lets(e, now) || !has_room(e))
+	if (e->stopping || (list_is_empty(&e->callers) && e->renewals.count == 0))
 		return NULL;
-	e->wake_at = queue_promote(e, now, share);
-	caller = admission_first_caller(e, now);
-	if (!caller && e->renewals.count == 0)
+	may_fetch = breaker_lets(e, now) && has_room(e);
+	if (may_fetch)
+		e->wake_at = queue_promote(e, now, share);
+	caller = next_caller(e, now, may_fetch);
+	if (!caller && (e->renewals.count == 0 || !may_fetch))
 		return NULL;
 	if (caller)
 		when = limiter_turn(&e->limiter, now, 0);
 	else
 		when = mono_max(limiter_when(&e->limiter, now, 0, share),
 				limiter_pace(&e->limiter, now, share));
-	if (mono_is_due(when, now))
-		return caller ? caller : next_renewal(e, now);
+	if (mono_is_due(when, now)) {
+		renewal = caller ? NULL : next_renewal(e, now);
+		return renewal ? &renewal->place : caller;
+	}
 	e->wake_at = mono_min(e->wake_at, mono_min(when, e->limiter.regrow_at));
 	return NULL;
 }
@@ -506,11 +524,15 @@ static struct demand *next_to_send(struct engine *e, struct mono now)
 void flight_dispatch(struct engine *e, struct mono now)
 {
 	bool is_crowded = limiter_is_crowded(&e->limiter, now);
-	struct demand *d;
+	struct place *next;
 
 	if (is_crowded && !e->was_crowded)
 		admission_review(e, now);
 	e->was_crowded = is_crowded;
-	while ((d = next_to_send(e, now)))
-		send(e, now, d);
+	while ((next = next_to_send(e, now))) {
+		if (next->is_call)
+			call_admit(e, now, container_of(next, struct call, place));
+		else
+			send(e, now, container_of(next, struct demand, place));
+	}
 }

@@ -86,6 +86,25 @@ const struct json *json_member(const struct json *j, const char *name)
 	return (const struct json *)cJSON_GetObjectItemCaseSensitive((const cJSON *)j, name);
 }
 
+bool json_is_null(const struct json *j)
+{
+	return cJSON_IsNull((const cJSON *)j);
+}
+
+bool json_is_empty(const struct json *j)
+{
+	const cJSON *node = (const cJSON *)j;
+
+	return cJSON_IsObject(node) && !node->child;
+}
+
+bool json_is_alone(const struct json *j)
+{
+	const cJSON *node = (const cJSON *)j;
+
+	return node && !node->next && node->prev == node; /* the first's is the last */
+}
+
 const struct json *json_first(const struct json *j)
 {
 	const cJSON *node = (const cJSON *)j;

@@ -33,6 +33,12 @@ static inline void json_freep(struct json **j)
 /* A member of an object, by its exact name; NULL if there is none, or `j` is no object, or NULL. */
 const struct json *json_member(const struct json *j, const char *name);
 
+/* `null`; an object without members; a member or element that has no others beside it. False if `j`
+ * is NULL or something else. */
+bool json_is_null(const struct json *j);
+bool json_is_empty(const struct json *j);
+bool json_is_alone(const struct json *j);
+
 /* The first element of an array; NULL if there is none, or `j` is no array, or NULL. */
 const struct json *json_first(const struct json *j);
 

@@ -12,6 +12,7 @@ static void forget_other(struct keyring *k)
 
 static void swap(struct keyring *k)
 {
+	struct secret_digest digest = k->current_digest;
 	struct secret key = k->current;
 	char id[SECRET_ID_SIZE];
 
@@ -20,6 +21,8 @@ static void swap(struct keyring *k)
 	memcpy(k->current_id, k->other_id, sizeof(id));
 	k->other = key;
 	memcpy(k->other_id, id, sizeof(id));
+	k->current_digest = k->other_digest;
+	k->other_digest = digest;
 }
 
 void keyring_deinit(struct keyring *k)
@@ -44,6 +47,7 @@ static void use(struct keyring *k, struct secret *key)
 	secret_deinit(&k->current);
 	k->current = secret_take(key);
 	secret_id(&k->current, k->current_id);
+	secret_digest(span_of(k->current.ptr, k->current.len), &k->current_digest);
 }
 
 bool keyring_configure(struct keyring *k, struct secret *key)
@@ -127,6 +131,17 @@ void keyring_follow(struct keyring *k, enum key_verdict verdict)
 		forget_other(k);
 		break;
 	}
+}
+
+bool keyring_knows(const struct keyring *k, struct span key)
+{
+	struct secret_digest digest;
+	bool is_current, is_other;
+
+	secret_digest(key, &digest);
+	is_current = secret_digest_equal(&digest, &k->current_digest) && k->current.ptr;
+	is_other = secret_digest_equal(&digest, &k->other_digest) && k->other.ptr;
+	return is_current || is_other;
 }
 
 const char *keyring_text(const struct keyring *k)

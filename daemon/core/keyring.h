@@ -32,6 +32,7 @@ struct keyring {
 	enum key_standing standing; /* of `current` */
 	struct secret current, other;
 	char current_id[SECRET_ID_SIZE], other_id[SECRET_ID_SIZE];
+	struct secret_digest current_digest, other_digest; /* of no use without their key */
 };
 
 /* What an answer says of the keys. */
@@ -68,6 +69,9 @@ static inline bool key_verdict_swaps(enum key_verdict verdict)
 {
 	return verdict == KEY_FALLS_BACK || verdict == KEY_GIVES_UP;
 }
+
+/* Is that one of the keys? Takes as long whatever it is; only its own length shows. */
+bool keyring_knows(const struct keyring *k, struct span key);
 
 /* For people: "accepted", "untried", "refused", "trial", "fallback". */
 const char *keyring_text(const struct keyring *k);

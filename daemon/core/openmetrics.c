@@ -68,6 +68,8 @@ static const struct sample samples[] = {
 	  STATS_SAME_TOKENS, AS_IT_IS },
 	{ PREFIX "cancelled_fetches", COUNTER, NULL, "Requests to Clerk that were given up.", NULL,
 	  STATS_CANCELLED, AS_IT_IS },
+	{ PREFIX "calls", COUNTER, NULL, "Requests that were passed on to Clerk.", NULL,
+	  STATS_CALLS, AS_IT_IS },
 	{ PREFIX "throttled", COUNTER, NULL, "Requests that Clerk answered with 429.", NULL,
 	  STATS_THROTTLED, AS_IT_IS },
 	{ PREFIX "evictions", COUNTER, NULL, "Entries that had to go to make room.", NULL,

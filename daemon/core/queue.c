@@ -1,6 +1,8 @@
 /* See queue.h. */
 #include "daemon/core/queue.h"
 
+#include "daemon/core/call.h"
+
 #define WALK_MAX 1024 /* a window's worth of Clerk's own limit */
 #define WATCHED_FIRST_MS (INT64_C(86400) * MS_PER_S)
 
@@ -26,46 +28,71 @@ static struct mono rank(const struct engine *e, const struct demand *d)
 	return mono_add_ms(needed_at(e, d), later_ms);
 }
 
-/* Behind those that were asked for already if it is one of them, else behind all. */
-static void line_up(struct account *account, struct demand *d)
+static struct demand *fetch_of(struct place *place)
 {
-	struct list *before = d->attempts ? account->queued.next : &account->queued;
-
-	while (before != &account->queued &&
-	       container_of(before, struct demand, queue_node)->attempts)
-		before = before->next;
-	list_append(before, &d->queue_node);
+	return container_of(place, struct demand, place);
 }
 
-void queue_add(struct engine *e, struct demand *d, struct account *account)
+static bool was_sent_before(struct list *node)
 {
-	d->state = FLIGHT_QUEUED;
-	d->account = account;
-	if (!account) {
-		heap_set(&e->renewals, &d->timer, rank(e, d));
-		return;
-	}
-	line_up(account, d);
+	struct place *place = container_of(node, struct place, node);
+
+	return !place->is_call && fetch_of(place)->attempts;
+}
+
+/* Behind those that were asked for already if it is one of them, else behind all. */
+static void line_up(struct engine *e, struct account *account, struct place *place)
+{
+	bool goes_ahead = was_sent_before(&place->node);
+	struct list *before = goes_ahead ? account->queued.next : &account->queued;
+
+	while (before != &account->queued && was_sent_before(before))
+		before = before->next;
+	list_append(before, &place->node);
+	place->account = account;
 	if (account->queued_count++ == 0)
 		list_append(&e->callers, &account->queue_node);
 	e->queued++;
 }
 
-void queue_remove(struct engine *e, struct demand *d)
+static void step_out(struct engine *e, struct place *place)
 {
-	struct account *account = d->account;
+	struct account *account = place->account;
 
-	d->state = FLIGHT_IDLE;
-	d->account = NULL;
-	if (!account) {
-		heap_remove(&e->renewals, &d->timer);
-		return;
-	}
-	list_unlink(&d->queue_node);
+	place->account = NULL;
+	list_unlink(&place->node);
 	if (--account->queued_count == 0)
 		list_unlink(&account->queue_node);
 	e->queued--;
 	quota_forget(&e->quota, account);
+}
+
+void queue_add(struct engine *e, struct demand *d, struct account *account)
+{
+	d->state = FLIGHT_QUEUED;
+	if (account)
+		line_up(e, account, &d->place);
+	else
+		heap_set(&e->renewals, &d->timer, rank(e, d));
+}
+
+void queue_remove(struct engine *e, struct demand *d)
+{
+	d->state = FLIGHT_IDLE;
+	if (d->place.account)
+		step_out(e, &d->place);
+	else
+		heap_remove(&e->renewals, &d->timer);
+}
+
+void queue_add_call(struct engine *e, struct call *call, struct account *account)
+{
+	line_up(e, account, &call->place);
+}
+
+void queue_remove_call(struct engine *e, struct call *call)
+{
+	step_out(e, &call->place);
 }
 
 void queue_turn(struct engine *e, struct account *account)
@@ -74,14 +101,30 @@ void queue_turn(struct engine *e, struct account *account)
 	list_append(&e->callers, &account->queue_node);
 }
 
-struct demand *queue_first_caller(const struct engine *e)
+struct place *queue_first(const struct engine *e)
 {
 	struct list *first = list_first(&e->callers);
 
 	if (!first)
 		return NULL;
 	first = list_first(&container_of(first, struct account, queue_node)->queued);
-	return container_of(first, struct demand, queue_node);
+	return container_of(first, struct place, node);
+}
+
+/* No longer than what calls there may be. */
+struct demand *queue_first_caller(const struct engine *e)
+{
+	list_for_each (a, &e->callers) {
+		struct account *account = container_of(a, struct account, queue_node);
+
+		list_for_each (p, &account->queued) {
+			struct place *place = container_of(p, struct place, node);
+
+			if (!place->is_call)
+				return fetch_of(place);
+		}
+	}
+	return NULL;
 }
 
 struct demand *queue_first_renewal(const struct engine *e)
@@ -107,21 +150,21 @@ size_t queue_turns_before(const struct engine *e, const struct account *account,
 	return ahead;
 }
 
-size_t queue_turns_before_it(const struct engine *e, const struct demand *d)
+size_t queue_turns_before_it(const struct engine *e, const struct place *place)
 {
-	const struct list *queued = &d->account->queued;
+	const struct list *queued = &place->account->queued;
 	size_t own = 0;
 
-	for (const struct list *it = d->queue_node.prev; it != queued && own < WALK_MAX;
+	for (const struct list *it = place->node.prev; it != queued && own < WALK_MAX;
 	     it = it->prev)
 		own++;
-	return queue_turns_before(e, d->account,
-				  own < WALK_MAX ? own : d->account->queued_count - 1);
+	return queue_turns_before(e, place->account,
+				  own < WALK_MAX ? own : place->account->queued_count - 1);
 }
 
 void queue_reorder(struct engine *e, struct demand *d)
 {
-	if (d->state == FLIGHT_QUEUED && !d->account)
+	if (d->state == FLIGHT_QUEUED && !d->place.account)
 		heap_set(&e->renewals, &d->timer, rank(e, d));
 }
 

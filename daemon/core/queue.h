@@ -1,4 +1,4 @@
-/* Fetches that wait for their turn: who goes first.
+/* Fetches, and calls of others (call.h), that wait for their turn: who goes first.
  *
  * Callers, always: a ring of users who take turns, each with a queue of its own, in the order in
  * which they came, but what Clerk has been asked for already, in vain, before what it has not. Then
@@ -22,16 +22,22 @@ void queue_remove(struct engine *e, struct demand *d);
 /* That user had its turn. */
 void queue_turn(struct engine *e, struct account *account);
 
-/* The first of all callers', of all renewals; NULL if there is none. */
+/* The same for a call, which is always a caller's. */
+void queue_add_call(struct engine *e, struct call *call, struct account *account);
+void queue_remove_call(struct engine *e, struct call *call);
+
+/* The first of all callers'; the first fetch of these; the first of all renewals. NULL if there is
+ * none. */
+struct place *queue_first(const struct engine *e);
 struct demand *queue_first_caller(const struct engine *e);
 struct demand *queue_first_renewal(const struct engine *e);
 
-/* How many fetches go before the one that has `own` of that user's before it. */
+/* How many go before the one that has `own` of that user's before it. */
 size_t queue_turns_before(const struct engine *e, const struct account *account, size_t own);
 
 /* How many go before that one, which is a caller's; far back, as if it were its user's last: what
  * is asked for costs no walk through all that is queued. */
-size_t queue_turns_before_it(const struct engine *e, const struct demand *d);
+size_t queue_turns_before_it(const struct engine *e, const struct place *place);
 
 /* It is watched now, or no longer, or has lost its token. */
 void queue_reorder(struct engine *e, struct demand *d);

@@ -18,6 +18,7 @@
 enum quota_kind {
 	QUOTA_CONNECTIONS,
 	QUOTA_WAITERS, /* requests that wait for Clerk */
+	QUOTA_CALLS,   /* requests that are passed on to Clerk */
 	QUOTA_WATCHES,
 	QUOTA_TRACKERS,	    /* connections that are told of each drop */
 	QUOTA_PINNED_BYTES, /* of entries that stay because they are watched */
@@ -28,8 +29,8 @@ enum quota_kind {
 
 struct account {
 	struct map_node chain;
-	struct list queue_node; /* in the ring of those who have fetches queued */
-	struct list queued;	/* their fetches: struct demand.queue_node */
+	struct list queue_node; /* in the ring of those who have something queued */
+	struct list queued;	/* these: struct place.node */
 	size_t queued_count;
 	uid_t uid;
 	uint16_t index;

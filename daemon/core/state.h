@@ -16,6 +16,7 @@
 enum timer_tag {
 	TIMER_WAITER,
 	TIMER_DEMAND,
+	TIMER_CALL,
 };
 
 #define MAX_RUNNING 1024 /* requests to Clerk */
@@ -37,8 +38,8 @@ struct engine {
 
 	struct heap timers;   /* waiters, retries */
 	struct heap renewals; /* queued fetches that nobody waits for, the most urgent first */
-	struct list callers;  /* ring of accounts with queued fetches that somebody waits for */
-	size_t queued;	      /* fetches of callers in all accounts */
+	struct list callers;  /* ring of accounts with something queued that somebody waits for */
+	size_t queued;	      /* of fetches and calls in all accounts */
 	bool was_crowded;     /* when they were last looked at */
 	size_t running;	      /* requests under way */
 	size_t unanswered;    /* of them at most so many were sent since Clerk last answered */
@@ -46,6 +47,7 @@ struct engine {
 				 queues, where it has a place and a deadline */
 	struct mono answered_at;
 	struct demand *probe; /* that the breaker waits for, or NULL */
+	struct list calls;    /* struct call.node: those that wait, by their coming */
 	struct list wanted;   /* struct demand.node: all */
 	size_t demands;	      /* how many: what the heaps must have room for */
 	struct map watches;   /* by client and session */
@@ -64,12 +66,19 @@ struct engine {
 	struct list answered; /* struct waiter.node: EFFECT_REPLY */
 	struct list flights;  /* struct demand.effect_node: EFFECT_CANCEL, EFFECT_FETCH */
 	struct list pushes;   /* struct watch.effect_node: EFFECT_PUSH */
+	struct list judged;   /* struct call.node: EFFECT_ADMITTED, EFFECT_REFUSED */
 	bool has_dropped;     /* EFFECT_DROPPED */
 	struct key dropped;
 	char dropped_names[2 * WIRE_NAME_MAX];
 
 	struct busy busy; /* what STATS has seen of the keys */
 };
+
+/* How many there may be in engine.timers, as things are. */
+static inline size_t timers_wanted(const struct engine *e)
+{
+	return e->waiters + e->demands + e->quota.held[QUOTA_CALLS];
+}
 
 /* watch.c: a watch of that demand, not established yet; NULL: no memory, or no room. */
 struct watch *watch_new(struct engine *e, struct client *client, struct demand *d);

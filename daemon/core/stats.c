@@ -75,6 +75,7 @@ static void read_counters(const struct stats *s, uint64_t to[STATS_NUMBERS])
 	to[STATS_RETRIES] = s->retries;
 	to[STATS_SAME_TOKENS] = s->same_tokens;
 	to[STATS_CANCELLED] = s->cancelled;
+	to[STATS_CALLS] = s->calls;
 	to[STATS_THROTTLED] = s->throttled;
 }
 
@@ -150,6 +151,7 @@ static const char *const names[STATS_NUMBERS] = {
 	[STATS_RETRIES] = "retries",
 	[STATS_SAME_TOKENS] = "same_tokens",
 	[STATS_CANCELLED] = "cancelled",
+	[STATS_CALLS] = "calls",
 	[STATS_THROTTLED] = "throttled",
 	[STATS_EVICTIONS] = "evictions",
 	[STATS_ENTRIES] = "entries",

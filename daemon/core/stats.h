@@ -20,6 +20,7 @@ struct stats {
 	uint64_t retries;
 	uint64_t same_tokens; /* a renewal brought the token that was there */
 	uint64_t cancelled;
+	uint64_t calls;		     /* passed on to Clerk */
 	uint64_t throttled;	     /* 429 */
 	uint64_t errors[CODE_COUNT]; /* replies by code */
 	struct histogram answered;   /* how long Clerk took, whatever it answered */
@@ -51,6 +52,7 @@ enum stats_number {
 	STATS_RETRIES,
 	STATS_SAME_TOKENS,
 	STATS_CANCELLED,
+	STATS_CALLS,
 	STATS_THROTTLED,
 	STATS_EVICTIONS,
 	STATS_ENTRIES,

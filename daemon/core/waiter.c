@@ -10,7 +10,7 @@ struct waiter *waiter_new(struct engine *e, struct client *client, struct demand
 {
 	struct waiter *w;
 
-	if (cache_reserve(&e->cache, &e->timers, e->waiters + e->demands + 1) < 0 ||
+	if (cache_reserve(&e->cache, &e->timers, timers_wanted(e) + 1) < 0 ||
 	    quota_take(&e->quota, client->account, QUOTA_WAITERS, 1, client->admin))
 		return NULL;
 	w = mem_zalloc(sizeof(*w));

@@ -17,7 +17,13 @@
 #define CONNECTION_LIFETIME_S 3600 /* names are resolved again at least that often */
 #define PATH_MAX_LEN (2 * WIRE_NAME_MAX + 64)
 
-static void fields_unref(struct bapi_fields *f)
+struct bapi_fields *bapi_fields_ref(struct bapi_fields *f)
+{
+	f->refs++;
+	return f;
+}
+
+void bapi_fields_unref(struct bapi_fields *f)
 {
 	if (!f || --f->refs)
 		return;
@@ -53,7 +59,7 @@ static int fields_new(const struct secret *key, const char *api_version, struct 
 	    add_field(f, "Content-Type: application/json", SPAN_NONE) != 0 ||
 	    add_field(f, "Accept: application/json", SPAN_NONE) != 0 ||
 	    add_field(f, "Expect:", SPAN_NONE) != 0) { /* without a value: not to be sent */
-		fields_unref(f);
+		bapi_fields_unref(f);
 		return -ENOMEM;
 	}
 	harden_key(f->list->data, strlen(f->list->data));
@@ -80,7 +86,7 @@ int bapi_init(struct bapi *b, const struct upstream_config *config, const struct
 
 void bapi_deinit(struct bapi *b)
 {
-	fields_unref(b->fields);
+	bapi_fields_unref(b->fields);
 	mem_free(b->api_url);
 	mem_free(b->api_version);
 	mem_free(b->user_agent);
@@ -141,6 +147,14 @@ static CURLcode set_route(const struct bapi *b, CURL *easy)
 	return r;
 }
 
+int bapi_prepare(const struct bapi *b, CURL *easy)
+{
+	CURLcode r = set_numbers(b, easy);
+
+	r = r ? r : set_route(b, easy);
+	return r ? -ENOMEM : 0;
+}
+
 static CURLcode set_body(struct bapi_request *r, CURL *easy)
 {
 	CURLcode c = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, r->fields->list);
@@ -194,14 +208,13 @@ int bapi_request_init(struct bapi_request *r, const struct bapi *b, CURL *easy, 
 	struct buf url = BUF_INIT(URL_MAX + PATH_MAX_LEN);
 	int result;
 
-	r->fields = b->fields;
-	r->fields->refs++;
+	r->fields = bapi_fields_ref(b->fields);
 	if (expires_in_s)
 		(void)snprintf(r->body, sizeof(r->body), "{\"expires_in_seconds\":%llu}",
 			       (unsigned long long)expires_in_s);
 	result = make_url(b, session, template, &url);
-	if (result == 0 && (set_numbers(b, easy) != CURLE_OK || set_route(b, easy) != CURLE_OK ||
-			    set_message(r, b, easy, url.ptr) != CURLE_OK))
+	result = result ? result : bapi_prepare(b, easy);
+	if (result == 0 && set_message(r, b, easy, url.ptr) != CURLE_OK)
 		result = -ENOMEM;
 	buf_deinit(&url);
 	return result;
@@ -209,6 +222,6 @@ int bapi_request_init(struct bapi_request *r, const struct bapi *b, CURL *easy, 
 
 void bapi_request_deinit(struct bapi_request *r)
 {
-	fields_unref(r->fields);
+	bapi_fields_unref(r->fields);
 	r->fields = NULL;
 }

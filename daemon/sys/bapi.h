@@ -1,5 +1,5 @@
 /* How a request to Clerk's Backend API looks: its URL, its header fields, and what curl may do to
- * get it answered. A part of upstream, and like it an owner of libcurl; not for others.
+ * get it answered. A part of upstream and exchange, and like them an owner of libcurl.
  */
 #pragma once
 
@@ -40,6 +40,14 @@ struct bapi_request {
 /* 0 or -ENOMEM; bapi_deinit() after either. */
 int bapi_init(struct bapi *b, const struct upstream_config *config, const struct secret *key);
 void bapi_deinit(struct bapi *b);
+
+/* The first of them is the one with the key. */
+struct bapi_fields *bapi_fields_ref(struct bapi_fields *f);
+void bapi_fields_unref(struct bapi_fields *f);
+
+/* Sets whom to trust, the way there and the limits of time and size: all that does not depend on
+ * the request. 0 or -ENOMEM. */
+int bapi_prepare(const struct bapi *b, CURL *easy);
 
 /* Sets all options of `easy` but its callbacks. `r` must be zeroed, and outlive the transfer. 0,
  * -ENOMEM, or -EINVAL: a name that must not get into a URL. */

@@ -110,21 +110,13 @@ void conns_set_access(struct conns *c, const struct access *access)
 	take_access(c, access);
 	list_for_each (it, &c->all)
 		judge_again(container_of(it, struct conn, node));
-	engine_enforce(c->engine, clock_boot());
 }
 
 void conns_effect(struct conns *c, const struct effect *effect)
 {
-	struct pending *pending;
 	struct conn *conn;
 
 	switch (effect->type) {
-	case EFFECT_REPLY:
-		pending = effect->cookie;
-		conn_audit(pending->conn, effect->key.session, effect->key.template,
-			   &effect->reply);
-		requests_answer(pending, &effect->reply);
-		break;
 	case EFFECT_PUSH:
 		conn = container_of(effect->watch->client, struct conn, client);
 		list_append(&conn->news, &effect->watch->effect_node);

@@ -40,8 +40,9 @@ void conns_set_max_reply(struct conns *c, size_t max_reply);
  * conns_set_access() afterwards: it finds out who has connected. */
 void conns_set_audit(struct conns *c, bool audit);
 
-/* Other rules of access, which stay the caller's (NULL: none). Who has connected already is judged
- * by them: call conns_settle(). */
+/* Other rules of access, which stay the caller's (NULL: none), for the engine, too. Who has
+ * connected already is judged by them: call engine_enforce() when all clients have been, then
+ * conns_settle(). */
 void conns_set_access(struct conns *c, const struct access *access);
 
 /* Takes over an accepted socket; where it can't be served, says so on it and closes it. */
@@ -50,7 +51,7 @@ void conns_accept(struct conns *c, int fd);
 /* Answers what has been read in this wake: to be called at its end. */
 void conns_take_turns(struct conns *c);
 
-/* EFFECT_REPLY, EFFECT_PUSH, EFFECT_DROPPED. Nothing is written to a socket yet, and no connection
+/* EFFECT_PUSH, EFFECT_DROPPED. Nothing is written to a socket yet, and no connection
  * goes away. */
 void conns_effect(struct conns *c, const struct effect *effect);
 

@@ -50,9 +50,8 @@ struct http_handler {
 
 	void (*request)(void *arg, struct http_exchange *x);
 
-	/* After http_collect(): the body is http_body(). After http_stream(): http_read() has more
-	 * to give, or the end. */
-	void (*body)(void *arg, struct http_exchange *x);
+	/* After http_collect(): all of the body is there. After http_stream(): more of it. */
+	void (*body)(void *arg, struct http_exchange *x); /* see http_body() */
 
 	/* http_write() had no room, and has now. */
 	void (*writable)(void *arg, struct http_exchange *x);
@@ -89,13 +88,15 @@ void *http_data(const struct http_exchange *x);
 /* All of the body, of `max` bytes at most; a longer one is answered with 413, and gone(). body() is
  * called in any case, also when there is none. */
 void http_collect(struct http_exchange *x, size_t max);
-struct span http_body(const struct http_exchange *x); /* borrowed until the exchange is over */
 
-/* The body in pieces. No more is read from the client than what http_read() makes room for. */
+/* The body in pieces: body() is called whenever there is more of it, or the end. What is not
+ * consumed stays, and no more than HTTP_PIECE_MAX is read ahead. */
 void http_stream(struct http_exchange *x);
 
-/* Takes up to `size` bytes off what has come; *ret_end: and that was the last. */
-size_t http_read(struct http_exchange *x, char *to, size_t size, bool *ret_end);
+/* What there is of the body, borrowed until it is consumed. *ret_end: nothing comes behind it;
+ * NULL: that is known. */
+struct span http_body(const struct http_exchange *x, bool *ret_end);
+void http_consume(struct http_exchange *x, size_t len);
 
 /* Everything is borrowed for the call. The server itself writes the status line, Date, Connection,
  * and Content-Length or Transfer-Encoding, and leaves out the body where there must be none. */

@@ -97,15 +97,15 @@ static char *put_framing(const struct http_exchange *x, char *to, int status, in
 	return x->head && x->head->is_1_0 ? PUT(to, "Connection: keep-alive\r\n") : to;
 }
 
-/* A body that was not asked for is read if it is short, so that the next request can follow; a
- * client that waits to be told to send it might send it or not. */
+/* What is left of the body is read if it is short, so that the next request can follow; a client
+ * that waits to be told to send it might send it or not. */
 static void skip_body(struct http_exchange *x)
 {
-	if (httpbody_is_done(&x->rest) || x->intake == INTAKE_SKIP)
+	if (httpbody_is_done(&x->rest))
 		return;
-	x->keeps &= x->awaits_continue == false && !x->head->is_chunked && x->rest.left <= SKIP_MAX;
+	x->keeps &= !x->awaits_continue && !x->head->is_chunked && x->rest.left <= SKIP_MAX;
 	x->intake = INTAKE_SKIP;
-	x->body_max = SKIP_MAX;
+	x->body_max = SKIP_MAX + 1;
 }
 
 /* Sends from `from`. */
@@ -181,8 +181,6 @@ static char *put_head(struct http_exchange *x, const struct http_answer *answer,
 	x->bare |= has_no_length(answer->status);
 	x->unframed = length < 0 && x->head && x->head->is_1_0;
 	x->keeps &= !answer->close && !x->owner->is_draining && !x->unframed;
-	if (!x->is_refused)
-		skip_body(x);
 	to = reserve(x, HEAD_ROOM + answer->fields.len + (x->bare ? 0 : body_len));
 	if (!to)
 		return NULL;
@@ -195,8 +193,11 @@ static char *put_head(struct http_exchange *x, const struct http_answer *answer,
 
 void http_answer(struct http_exchange *x, const struct http_answer *answer)
 {
-	char *to = put_head(x, answer, (int64_t)answer->body.len, answer->body.len);
+	char *to;
 
+	if (!x->is_refused)
+		skip_body(x);
+	to = put_head(x, answer, (int64_t)answer->body.len, answer->body.len);
 	x->answered = ANSWER_WHOLE;
 	if (!to)
 		return;
@@ -207,8 +208,11 @@ void http_answer(struct http_exchange *x, const struct http_answer *answer)
 
 void http_begin(struct http_exchange *x, const struct http_answer *answer, int64_t length)
 {
-	char *to = put_head(x, answer, length, 0);
+	char *to;
 
+	if (x->intake != INTAKE_STREAM)
+		skip_body(x);
+	to = put_head(x, answer, length, 0);
 	x->answered = ANSWER_BEGUN;
 	x->answer_left = length;
 	if (to)
@@ -270,6 +274,7 @@ void http_end(struct http_exchange *x)
 		http_abort(x); /* less than was said */
 		return;
 	}
+	x->keeps &= x->intake != INTAKE_STREAM || httpbody_is_done(&x->rest);
 	x->answered = ANSWER_WHOLE;
 	to = is_chunked(x) ? reserve(x, CHUNK_ROOM) : NULL;
 	if (to)

@@ -45,36 +45,30 @@ void http_collect(struct http_exchange *x, size_t max)
 	x->intake = INTAKE_COLLECT;
 	x->body_max = max;
 	x->body = BUF_INIT(max);
-	x->awaits_body = true;
+	x->has_news = httpbody_is_done(&x->rest);
 	http_touch(x);
-}
-
-struct span http_body(const struct http_exchange *x)
-{
-	return buf_span(&x->body);
 }
 
 void http_stream(struct http_exchange *x)
 {
 	x->intake = INTAKE_STREAM;
 	x->body = BUF_INIT(HTTP_BODY_ROOM + HTTP_IN_MAX);
-	x->awaits_body = true;
+	x->has_news = httpbody_is_done(&x->rest);
 	http_touch(x);
 }
 
-size_t http_read(struct http_exchange *x, char *to, size_t size, bool *ret_end)
+struct span http_body(const struct http_exchange *x, bool *ret_end)
 {
-	size_t len = buf_len(&x->body) < size ? buf_len(&x->body) : size;
+	if (ret_end)
+		*ret_end = httpbody_is_done(&x->rest);
+	return buf_span(&x->body);
+}
 
-	if (len) {
-		memcpy(to, x->body.ptr + x->body.start, len);
-		buf_consume(&x->body, len);
-	}
-	*ret_end = buf_len(&x->body) == 0 && httpbody_is_done(&x->rest);
-	x->awaits_body = len == 0 && !*ret_end;
-	if (buf_len(&x->body) < HTTP_BODY_ROOM && !*ret_end)
+void http_consume(struct http_exchange *x, size_t len)
+{
+	buf_consume(&x->body, len);
+	if (!httpbody_is_done(&x->rest))
 		http_touch(x); /* there is room for what was not read */
-	return len;
 }
 
 static bool wants_body(const struct http_exchange *x)
@@ -101,7 +95,7 @@ void http_exchange_free(struct http_exchange *x)
 	struct http_server *s = x->owner;
 
 	(void)event_del(&x->event);
-	if (x->state == HTTP_EXCHANGE && x->answered != ANSWER_WHOLE && s->handler->gone)
+	if (x->head && x->answered != ANSWER_WHOLE && s->handler->gone)
 		s->handler->gone(s->arg, x);
 	(void)close(event_get_fd(&x->event));
 	if (s->handler->disconnected)
@@ -149,7 +143,7 @@ static void finish(struct http_exchange *x)
 	x->state = HTTP_HEAD;
 	x->intake = INTAKE_NONE;
 	x->answered = ANSWER_OWED;
-	x->bare = x->unframed = x->awaits_continue = x->awaits_body = x->awaits_room = false;
+	x->bare = x->unframed = x->awaits_continue = x->has_news = x->awaits_room = false;
 	x->progress = true;
 	list_unlink(&x->node);
 	list_append(&x->owner->all, &x->node);
@@ -230,6 +224,7 @@ static bool take_head(struct http_exchange *x)
 static bool keep_data(struct http_exchange *x, struct span data)
 {
 	x->progress |= x->intake == INTAKE_STREAM;
+	x->has_news = true;
 	if (x->intake != INTAKE_SKIP)
 		return buf_append(&x->body, data.ptr, data.len) == 0;
 	x->body_max -= data.len < x->body_max ? data.len : x->body_max;
@@ -246,7 +241,8 @@ static void take_body(struct http_exchange *x)
 		give_up(x, 413, "the body is too long\n");
 		return;
 	}
-	http_continue(x);
+	if (x->intake != INTAKE_SKIP)
+		http_continue(x);
 	while (result == HTTPBODY_DATA && wants_body(x)) {
 		result = httpbody_next(&x->rest, input, &data);
 		if (result == HTTPBODY_DATA && !keep_data(x, data)) {
@@ -254,6 +250,7 @@ static void take_body(struct http_exchange *x)
 			return;
 		}
 	}
+	x->has_news |= result == HTTPBODY_DONE;
 	if (result == HTTPBODY_BAD)
 		give_up(x, 400, "no HTTP/1.1 body\n");
 	else if (result == HTTPBODY_MORE && x->has_ended)
@@ -263,10 +260,11 @@ static void take_body(struct http_exchange *x)
 static void tell_handler(struct http_exchange *x)
 {
 	const struct http_handler *handler = x->owner->handler;
-	bool is_done = httpbody_is_done(&x->rest);
+	bool is_due = x->intake == INTAKE_STREAM ||
+		      (x->intake == INTAKE_COLLECT && httpbody_is_done(&x->rest));
 
-	if (x->awaits_body && (is_done || (x->intake == INTAKE_STREAM && buf_len(&x->body) > 0))) {
-		x->awaits_body = false;
+	if (x->has_news && is_due) {
+		x->has_news = false;
 		handler->body(x->owner->arg, x);
 	}
 	if (x->state == HTTP_EXCHANGE && x->awaits_room && buf_len(&x->out) < HTTP_OUT_HIGH / 2) {

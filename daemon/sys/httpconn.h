@@ -25,8 +25,8 @@
 #define HTTP_READ_SIZE 16384
 #define HTTP_IN_MAX (HTTPHEAD_MAX + HTTP_READ_SIZE)
 #define HTTP_OUT_MAX (4 * 1024 * 1024) /* bytes of an answer given at once */
-#define HTTP_OUT_HIGH 65536	       /* no more pieces are taken */
-#define HTTP_BODY_ROOM 65536	       /* bytes of a body in pieces that wait for the handler */
+#define HTTP_OUT_HIGH HTTP_PIECE_MAX   /* no more pieces are taken */
+#define HTTP_BODY_ROOM HTTP_PIECE_MAX  /* bytes of a body in pieces that wait for the handler */
 
 enum http_state {
 	HTTP_HEAD,
@@ -91,7 +91,8 @@ struct http_exchange {
 	bool unframed;	      /* its end is the connection's */
 	bool is_refused;      /* by the server itself */
 	bool awaits_continue; /* the client does, before it sends the body */
-	bool awaits_body, awaits_room; /* the handler does */
+	bool has_news;	      /* of the body, for the handler */
+	bool awaits_room;     /* the handler does */
 };
 
 struct http_server {

@@ -34,13 +34,16 @@ static void pending_free(struct pending *p)
 	mem_free(p);
 }
 
+static void on_answer(struct asker *asker, const struct effect *effect);
+
 static struct pending *pending_new(struct conn *conn, struct span tag)
 {
 	struct pending *p = mem_alloc(sizeof(*p));
 
 	if (!p)
 		return NULL;
-	*p = (struct pending){ .conn = conn,
+	*p = (struct pending){ .asker.answer = on_answer,
+			       .conn = conn,
 			       .tag_len = tag.len,
 			       .held = BUF_INIT(conn->owner->max_reply) };
 	if (tag.len)
@@ -87,7 +90,7 @@ static void hold(struct pending *p, const struct reply *reply)
 	p->conn->held += (uint32_t)p->held.size;
 }
 
-void requests_answer(struct pending *p, const struct reply *reply)
+static void answer_late(struct pending *p, const struct reply *reply)
 {
 	struct conn *conn = p->conn;
 	struct reply tagged = *reply;
@@ -102,6 +105,15 @@ void requests_answer(struct pending *p, const struct reply *reply)
 	(void)conn_write(conn, &tagged);
 	pending_free(p);
 	release_held(conn);
+}
+
+/* The answer to a request that waited. */
+static void on_answer(struct asker *asker, const struct effect *effect)
+{
+	struct pending *p = container_of(asker, struct pending, asker);
+
+	conn_audit(p->conn, effect->key.session, effect->key.template, &effect->reply);
+	answer_late(p, &effect->reply);
 }
 
 /* The answer to a request that did not have to wait; behind an untagged one that does, it waits
@@ -147,7 +159,7 @@ static void submit(struct conn *conn, struct mono now, const struct request *req
 			update_tracking(conn);
 	} else if ((p = pending_new(conn, request->tag))) {
 		p->waiter = waiter;
-		waiter->cookie = p;
+		waiter->cookie = &p->asker;
 	} else {
 		engine_abandon(c->engine, waiter);
 		conn_kill(conn);

@@ -8,10 +8,12 @@
  */
 #pragma once
 
+#include "daemon/sys/asker.h"
 #include "daemon/sys/conn.h"
 
 /* A request that can't be answered yet, or whose answer can't leave yet. */
 struct pending {
+	struct asker asker;
 	struct list node;
 	struct conn *conn;
 	struct waiter *waiter; /* NULL: answered, in `held` */
@@ -33,9 +35,6 @@ void requests_prefetch(const struct conns *c, const struct ask asks[], size_t n)
 /* Answers, and goes on with the input, while there is room for answers. False when it stopped for
  * another reason than the end of the input. */
 bool requests_take(struct conn *conn, struct mono now, struct turn *turn);
-
-/* The answer to a request that waited. */
-void requests_answer(struct pending *p, const struct reply *reply);
 
 /* Nobody waits for the answers any more. */
 void requests_abandon(struct conn *conn);

@@ -34,18 +34,6 @@ static int default_socket(char to[], size_t size)
 	return len < 0 || (size_t)len >= size ? -ENAMETOOLONG : 0;
 }
 
-/* What is believed to be in force and isn't would be worse than an error. */
-static int refuse_unsupported(const struct config *c, struct config_error *error)
-{
-	const char *what = c->http ? "[listen] http" : NULL;
-
-	if (!what)
-		return 0;
-	*error = (struct config_error){ .file = "configuration" };
-	(void)snprintf(error->text, sizeof(error->text), "%s: this version has none", what);
-	return CONFIG_INVALID;
-}
-
 static int override(const char *socket, struct config *config, struct config_error *error)
 {
 	const char *api_url = getenv("CLERK_API_URL");
@@ -65,9 +53,7 @@ static int override(const char *socket, struct config *config, struct config_err
 		result = config_override_socket(config, path, "$XDG_RUNTIME_DIR", error);
 	if (result == 0)
 		result = config_understand(config, &names_of_host, error);
-	if (result == 0)
-		result = config_finish(config, error);
-	return result == 0 ? refuse_unsupported(config, error) : result;
+	return result == 0 ? config_finish(config, error) : result;
 }
 
 int settings_load(const char *config_path, const char *socket, struct config *ret)

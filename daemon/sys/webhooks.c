@@ -95,7 +95,7 @@ static void on_body(void *arg, struct http_exchange *x)
 	struct webhooks *w = arg;
 	const struct httphead *head = http_head(x);
 	const struct svix_message message = { only(head, "svix-id"), only(head, "svix-timestamp"),
-					      only(head, "svix-signature"), http_body(x) };
+					      only(head, "svix-signature"), http_body(x, NULL) };
 	struct webhook_session session;
 	struct mono now = clock_boot();
 	int verdict = webhook_judge(&w->secrets, w->replay, now,

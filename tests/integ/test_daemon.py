@@ -158,13 +158,15 @@ class ConfigurationTest(ProgramCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
 
-    def test_what_this_version_does_not_have(self):
-        """Accepted in silence it would be believed to be in force."""
-        for text in ("[listen]\nhttp = 127.0.0.1:8080\n",):
-            with self.subTest(text=text):
-                done = self.run_program("--check-config", text=text)
-                self.assertEqual(done.returncode, 78)
-                self.assertIn("this version has none", done.stderr)
+    def test_a_daemon_that_would_ask_itself(self):
+        """As one that was started with its callers' CLERK_API_URL."""
+        text = "[listen]\nhttp = 127.0.0.1:8080\n"
+        for url in ("http://127.0.0.1:8080", "http://localhost:8080/", "http://127.0.0.1:8080/v1"):
+            done = self.run_program("--check-config", text=text, env={"CLERK_API_URL": url})
+            self.assert_refused(done, "api_url")
+        for url in ("http://127.0.0.1:80", "https://example.org:8080"):
+            done = self.run_program("--check-config", text=text, env={"CLERK_API_URL": url})
+            self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_print_and_read_again(self):
         text = ("[clerk]\napi_url = https://localhost:8443/base/\nrate_limit = 7/90s\n"

@@ -31,9 +31,9 @@ ROOMS = [
 # Headers of others have owners. What no pattern fits is the C library's or the kernel's.
 APP = r"daemon/(app|main)\.c"
 OWNERS = [
-    (r"sodium\.h", [r"base/secret\.c", r"daemon/core/(answer|image|jwt|svix)\.c", r"daemon/sys/(warm|webhooks)\.c", APP]),
+    (r"sodium\.h", [r"base/secret\.c", r"daemon/core/(answer|image|jwt|svix)\.c", r"daemon/sys/(front|warm|webhooks)\.c", APP]),
     (r"event2/.*", [r"daemon/sys/.*"]),
-    (r"curl/.*", [r"daemon/sys/(upstream|bapi)\.[ch]"]),
+    (r"curl/.*", [r"daemon/sys/(upstream|bapi|pool|exchange)\.[ch]"]),
     (r"systemd/.*", [r"daemon/sys/.*"]),
     (r"(cjson/)?cJSON\.h", [r"daemon/core/json\.c"]),
     (r"ini\.h", [r"daemon/core/config\.c"]),

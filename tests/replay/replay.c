@@ -4,23 +4,23 @@
  *
  * A timeline is read line by line; `#` begins a comment:
  *
- *     config KEY=NUMBER ...             before anything else; the fields of `settings` below
+ *     config KEY=NUMBER ...             before anything else; as settings.c has them
  *     at MS, at +MS                     time passes, to that moment or by so much; what is due is
  *                                       done on the way
  *     sleep MS                          the machine is suspended for so long; then what is due
  *     ask LABEL[@UID] REQUEST           a client of that user (1000) sends a request line
- *     leave LABEL                       the client of a request that waits goes away
- *     clerk SESSION TEMPLATE ANSWER     Clerk answers that fetch (a glob), as clerk.h has it
- *     key                               the secret key is another one
- *     stop                              the daemon is told to stop
- *     expect [MS|MS..MS] EVENT          the next event is this one (a glob), at that time
- *     expect nothing                    there is no event left
- *     expect [not] ready                what the daemon says of its health
- *     expect stats NAME=VALUE ...       so it is in STATS (or NAME<NUMBER, NAME>NUMBER)
- *     repeat N ... end                  the lines between, N times; {} in them counts from 1
+ *     call LABEL[@UID]                  a client asks for a place in the budget, for a call of its
+ * own answer LABEL STATUS [MS]          Clerk answers that call, with Retry-After; it is over leave
+ * LABEL                       the client of a request or call that waits goes away clerk SESSION
+ * TEMPLATE ANSWER     Clerk answers that fetch (a glob), as clerk.h has it key the secret key is
+ * another one stop                              the daemon is told to stop expect [MS|MS..MS] EVENT
+ * the next event is this one (a glob), at that time expect nothing                    there is no
+ * event left expect [not] ready                what the daemon says of its health expect stats
+ * NAME=VALUE ...       so it is in STATS (or NAME<NUMBER, NAME>NUMBER) repeat N ... end the lines
+ * between, N times; {} in them counts from 1
  *
- * Events: `fetch S T`, `cancel S T`, `reply LABEL LINE`, `push LINE`. Time may not move on, and the
- * file may not end, while there are events that were not expected.
+ * Events: `fetch S T`, `cancel S T`, `reply LABEL LINE`, `admit LABEL`, `push LINE`. Time may not
+ * move on, and the file may not end, while there are events that were not expected.
  */
 #include "base/mem.h"
 #include "daemon/core/engine.h"
@@ -29,6 +29,7 @@
 #include "tests/replay/clerk.h"
 #include "tests/replay/numbers.h"
 #include "tests/replay/script.h"
+#include "tests/replay/settings.h"
 
 #include <fnmatch.h>
 #include <stdarg.h>
@@ -44,6 +45,7 @@
 struct asked {
 	char label[32];
 	struct waiter *waiter;
+	struct call *call;
 };
 
 struct flight {
@@ -72,23 +74,6 @@ static struct {
 } world;
 
 static struct engine_config settings;
-
-static const struct {
-	const char *name;
-	int64_t *ms;
-	size_t *size;
-} setting_names[] = {
-	{ "min_ttl_ms", &settings.freshness.min_ttl_ms, NULL },
-	{ "renew_idle_ms", &settings.freshness.renew_idle_ms, NULL },
-	{ "negative_ttl_ms", &settings.negative_ttl_ms, NULL },
-	{ "default_wait_ms", &settings.default_wait_ms, NULL },
-	{ "budget_window_ms", &settings.budget_window_ms, NULL },
-	{ "request_timeout_ms", &settings.request_timeout_ms, NULL },
-	{ "max_connections", NULL, &settings.max_connections },
-	{ "budget", NULL, &settings.budget },
-	{ "max_memory", NULL, &settings.max_memory },
-	{ "max_clients", NULL, &settings.max_clients },
-};
 
 static int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static int complain(const char *format, ...)
@@ -169,6 +154,18 @@ static void on_cancel(const struct effect *effect)
 		abort();
 }
 
+static void on_call(const struct effect *effect)
+{
+	struct asked *asked = effect->cookie;
+
+	if (effect->type == EFFECT_ADMITTED) {
+		note("admit %s", asked->label);
+		return;
+	}
+	asked->call = NULL;
+	note_answer(asked->label, &effect->reply);
+}
+
 static void on_push(struct watch *watch)
 {
 	struct reply reply;
@@ -192,6 +189,8 @@ static void drain(void)
 			on_cancel(&effect);
 		else if (effect.type == EFFECT_PUSH)
 			on_push(effect.watch);
+		else if (effect.type == EFFECT_ADMITTED || effect.type == EFFECT_REFUSED)
+			on_call(&effect);
 		else if (effect.type == EFFECT_DROPPED)
 			note("push * DROP %.*s %.*s", (int)effect.key.session.len,
 			     effect.key.session.ptr, (int)effect.key.template.len,
@@ -224,21 +223,11 @@ static int do_config(const struct line *l)
 	for (size_t i = 0; i < l->count; i++) {
 		char *value = strchr(l->words[i], '=');
 		uint64_t number;
-		bool known = false;
 
 		if (!value || span_parse_u64(span_str(value + 1), INT64_MAX, &number) < 0)
 			return complain("config takes KEY=NUMBER");
 		*value = '\0';
-		for (size_t k = 0; k < sizeof(setting_names) / sizeof(*setting_names); k++) {
-			if (strcmp(setting_names[k].name, l->words[i]) != 0)
-				continue;
-			known = true;
-			if (setting_names[k].ms)
-				*setting_names[k].ms = (int64_t)number;
-			else
-				*setting_names[k].size = number;
-		}
-		if (!known)
+		if (!settings_set(&settings, l->words[i], number))
 			return complain("no setting %s", l->words[i]);
 	}
 	return 0;
@@ -306,26 +295,35 @@ static struct client *client_of(uint64_t uid)
 	return &world.clients[world.n_clients++];
 }
 
-static int do_ask(const struct line *l)
+/* LABEL[@UID]: who asks, by what name. */
+static struct client *begin_asking(char *label, struct asked **ret)
 {
-	struct asked *asked = &world.asked[world.n_asked++];
-	const char *line = strchr(l->rest, ' ') + 1;
-	char *label = l->words[0], *at = strchr(label, '@');
+	struct asked *asked = &world.asked[world.n_asked];
+	char *at = strchr(label, '@');
 	uint64_t uid = DEFAULT_UID;
-	struct request request;
-	struct request_error error;
-	struct client *client;
-	struct reply reply;
 
-	if (world.n_asked == MAX_ASKED)
-		return complain("too many requests");
 	if (at) {
 		*at = '\0';
 		if (span_parse_u64(span_str(at + 1), UINT32_MAX, &uid) < 0)
-			return complain("a uid is a number");
+			return NULL;
 	}
+	if (world.n_asked == MAX_ASKED)
+		return NULL;
+	world.n_asked++;
 	(void)snprintf(asked->label, sizeof(asked->label), "%s", label);
-	client = client_of(uid);
+	*ret = asked;
+	return client_of(uid);
+}
+
+static int do_ask(const struct line *l)
+{
+	const char *line = strchr(l->rest, ' ') + 1;
+	struct asked *asked;
+	struct client *client = begin_asking(l->words[0], &asked);
+	struct request request;
+	struct request_error error;
+	struct reply reply;
+
 	if (!client)
 		return complain("no room for that client");
 	if (request_parse(span_str(line), &request, &error) < 0)
@@ -339,15 +337,62 @@ static int do_ask(const struct line *l)
 	return 0;
 }
 
+static int do_call(const struct line *l)
+{
+	struct asked *asked;
+	struct client *client = begin_asking(l->words[0], &asked);
+	struct reply reply;
+
+	if (!client)
+		return complain("no room for that client");
+	if (engine_call(world.engine, world.now, client, asked, &reply, &asked->call) ==
+	    SUBMIT_REPLIED)
+		note_answer(asked->label, &reply);
+	drain();
+	return 0;
+}
+
+static void end_call(struct asked *asked)
+{
+	engine_call_end(world.engine, asked->call);
+	asked->call = NULL;
+}
+
+static int do_answer(const struct line *l)
+{
+	uint64_t status, retry_after_ms = 0;
+
+	if (span_parse_u64(span_str(l->words[1]), 599, &status) < 0 ||
+	    (l->count > 2 && span_parse_u64(span_str(l->words[2]), INT64_MAX, &retry_after_ms) < 0))
+		return complain("answer takes a status, and milliseconds");
+	for (size_t i = 0; i < world.n_asked; i++) {
+		struct asked *asked = &world.asked[i];
+
+		if (strcmp(asked->label, l->words[0]) != 0 || !asked->call)
+			continue;
+		engine_call_answered(world.engine, world.now, asked->call, (int)status,
+				     l->count > 2 ? (int64_t)retry_after_ms : -1);
+		end_call(asked);
+		drain();
+		return 0;
+	}
+	return complain("no call by the name of %s", l->words[0]);
+}
+
 static int do_leave(const struct line *l)
 {
 	const char *label = l->words[0];
 
 	for (size_t i = 0; i < world.n_asked; i++) {
-		if (strcmp(world.asked[i].label, label) != 0 || !world.asked[i].waiter)
+		struct asked *asked = &world.asked[i];
+
+		if (strcmp(asked->label, label) != 0 || (!asked->waiter && !asked->call))
 			continue;
-		engine_abandon(world.engine, world.asked[i].waiter);
-		world.asked[i].waiter = NULL;
+		if (asked->call)
+			end_call(asked);
+		else
+			engine_abandon(world.engine, asked->waiter);
+		asked->waiter = NULL;
 		drain();
 		return 0;
 	}
@@ -379,29 +424,12 @@ static int do_clerk(const struct line *l)
 	return complain("Clerk was not asked for %s", key);
 }
 
-/* MS or MS..MS; *ret_rest is what follows. True if there was one. */
-static bool read_time(char *text, char **ret_rest, uint64_t *ret_from, uint64_t *ret_to)
-{
-	char *space = strchr(text, ' ');
-	struct span word = span_of(text, space ? (size_t)(space - text) : strlen(text));
-	struct span to = word, from;
-
-	if (!space || !span_split(&to, '.', &from) || span_parse_u64(from, INT64_MAX, ret_from) < 0)
-		return false;
-	*ret_to = *ret_from;
-	*ret_rest = space + 1;
-	if (!to.ptr)
-		return true;
-	return to.len > 1 && to.ptr[0] == '.' &&
-	       span_parse_u64(span_of(to.ptr + 1, to.len - 1), INT64_MAX, ret_to) == 0;
-}
-
 static int expect_event(char *text)
 {
 	uint64_t from = 0, to = INT64_MAX;
 	const struct event *event = &world.events[world.seen];
 
-	(void)read_time(text, &text, &from, &to); /* it may be left out */
+	(void)script_time(text, &text, &from, &to); /* it may be left out */
 	if (world.seen == world.n_events)
 		return complain("nothing happened, expected: %s", text);
 	if (fnmatch(text, event->text, 0) != 0)
@@ -463,9 +491,10 @@ static const struct {
 	size_t words;
 	int (*run)(const struct line *l);
 } verbs[] = {
-	{ "config", 1, do_config }, { "at", 1, do_at },	      { "sleep", 1, do_sleep },
-	{ "ask", 2, do_ask },	    { "leave", 1, do_leave }, { "clerk", 3, do_clerk },
-	{ "expect", 1, do_expect }, { "stop", 0, do_stop },   { "key", 0, do_key },
+	{ "config", 1, do_config }, { "at", 1, do_at },		{ "sleep", 1, do_sleep },
+	{ "ask", 2, do_ask },	    { "leave", 1, do_leave },	{ "clerk", 3, do_clerk },
+	{ "expect", 1, do_expect }, { "stop", 0, do_stop },	{ "key", 0, do_key },
+	{ "call", 1, do_call },	    { "answer", 2, do_answer },
 };
 
 static int do_line(const struct line *l)
@@ -500,9 +529,12 @@ static void begin(void)
 
 static void end(void)
 {
-	for (size_t i = 0; i < world.n_asked; i++)
+	for (size_t i = 0; i < world.n_asked; i++) {
 		if (world.asked[i].waiter)
 			engine_abandon(world.engine, world.asked[i].waiter);
+		if (world.asked[i].call)
+			end_call(&world.asked[i]);
+	}
 	for (size_t i = 0; i < world.n_clients; i++)
 		engine_client_deinit(world.engine, &world.clients[i]);
 	if (world.engine)

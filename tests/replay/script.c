@@ -1,6 +1,8 @@
 /* See script.h. */
 #include "tests/replay/script.h"
 
+#include "base/span.h"
+
 #include <string.h>
 
 static void fill_in(const char *line, unsigned long turn, char *to, size_t size)
@@ -66,4 +68,20 @@ bool script_next(struct script *s, struct line *ret)
 			return true;
 	}
 	return false;
+}
+
+bool script_time(char *text, char **ret_rest, uint64_t *ret_from, uint64_t *ret_to)
+{
+	char *space = strchr(text, ' ');
+	struct span word = span_of(text, space ? (size_t)(space - text) : strlen(text));
+	struct span to = word, from;
+
+	if (!space || !span_split(&to, '.', &from) || span_parse_u64(from, INT64_MAX, ret_from) < 0)
+		return false;
+	*ret_to = *ret_from;
+	*ret_rest = space + 1;
+	if (!to.ptr)
+		return true;
+	return to.len > 1 && to.ptr[0] == '.' &&
+	       span_parse_u64(span_of(to.ptr + 1, to.len - 1), INT64_MAX, ret_to) == 0;
 }

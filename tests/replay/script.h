@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #define SCRIPT_LINE 1024
@@ -27,3 +28,6 @@ struct line {
 
 /* False at the end. What *ret points to is good until the next call. */
 bool script_next(struct script *s, struct line *ret);
+
+/* MS or MS..MS; *ret_rest is what follows. True if there was one. */
+bool script_time(char *text, char **ret_rest, uint64_t *ret_from, uint64_t *ret_to);
