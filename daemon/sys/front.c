@@ -5,6 +5,7 @@
 #include "daemon/core/access.h"
 #include "daemon/core/setting.h"
 #include "daemon/core/tokenapi.h"
+#include "daemon/core/url.h"
 #include "daemon/sys/asker.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/http.h"
@@ -24,7 +25,6 @@
 #define TEXT_MAX (2 * 1024 * 1024) /* bytes; a token is at most half as long */
 #define TEXT_KEPT 65536
 #define FIELDS_MAX 512
-#define HTTP_PORT 80
 #define BEARER "bearer "
 
 struct front {
@@ -258,36 +258,6 @@ static void look_at(struct look *l, const struct httpfield *field)
 	}
 }
 
-/* NAME:PORT; of HTTP's own port NAME alone, too. */
-static bool split_port(struct span authority, struct span *ret_name, uint64_t *ret_port)
-{
-	const char *colon = memrchr(authority.ptr, ':', authority.len);
-	const char *end = authority.ptr + authority.len;
-
-	*ret_name = authority;
-	*ret_port = HTTP_PORT;
-	if (!colon || end[-1] == ']')
-		return true;
-	*ret_name = span_of(authority.ptr, (size_t)(colon - authority.ptr));
-	return span_parse_u64(span_of(colon + 1, (size_t)(end - colon - 1)), UINT16_MAX,
-			      ret_port) == 0;
-}
-
-/* Whoever was led here by a name of his own (DNS rebinding) has another Host. */
-static bool names_listener(const struct front *f, struct span host)
-{
-	uint64_t port, own_port;
-	struct span name, own;
-
-	if (!f->address)
-		return true;
-	if (!host.len || !split_port(host, &name, &port) ||
-	    !split_port(span_str(f->address), &own, &own_port) || port != own_port)
-		return false;
-	return span_equal(name, own) || httphead_is(name, "localhost") ||
-	       (span_starts(own, "[") && span_is(name, "[::1]"));
-}
-
 static const struct tokenapi_error *check_key(const struct front *f, const struct look *l)
 {
 	size_t len = sizeof(BEARER) - 1;
@@ -306,7 +276,7 @@ static const struct tokenapi_error *check_key(const struct front *f, const struc
 static const struct tokenapi_error *check(const struct front *f, const struct httphead *head,
 					  const struct look *l)
 {
-	if (!names_listener(f, head->host))
+	if (f->address && !url_names(head->host, span_str(f->address)))
 		return &tokenapi_bad_host;
 	if (l->is_foreign)
 		return &tokenapi_forwarded;
