@@ -5,7 +5,8 @@
 #include "daemon/core/engine.h"
 
 struct asker {
-	void (*answer)(struct asker *asker, const struct effect *effect); /* EFFECT_REPLY, _ADMITTED, _REFUSED */
+	void (*answer)(struct asker *asker,
+		       const struct effect *effect); /* EFFECT_REPLY, _ADMITTED, _REFUSED */
 };
 
 static inline void asker_answer(const struct effect *effect)
