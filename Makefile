@@ -28,7 +28,7 @@ DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev python3 curl openssl netcat-openbsd ng
               bash-completion fish zsh nodejs npm
 # What shows that Prometheus understands the metrics and the alerts; those tests are skipped without.
 DEPS_OPS := prometheus python3-prometheus-client
-DEPS_BENCH := $(DEPS_CHECK) memcached strace gnuplot-nox
+DEPS_BENCH := $(DEPS_CHECK) memcached nginx strace gnuplot-nox
 
 # ---------------------------------------------------------------------------------- flags
 
