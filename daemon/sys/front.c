@@ -3,9 +3,9 @@
 
 #include "base/mem.h"
 #include "daemon/core/access.h"
+#include "daemon/core/frontrequest.h"
 #include "daemon/core/setting.h"
 #include "daemon/core/tokenapi.h"
-#include "daemon/core/url.h"
 #include "daemon/sys/asker.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/http.h"
@@ -25,7 +25,6 @@
 #define TEXT_MAX (2 * 1024 * 1024) /* bytes; a token is at most half as long */
 #define TEXT_KEPT 65536
 #define FIELDS_MAX 512
-#define BEARER "bearer "
 
 struct front {
 	struct engine *engine;
@@ -52,13 +51,6 @@ struct caller {
 	char *unit;		 /* systemd's; NULL: not known, or no audit */
 	struct waiter *waiter;	 /* NULL: nothing is waited for */
 	struct http_exchange *x; /* what it is for */
-};
-
-/* What matters of the fields. */
-struct look {
-	struct span authorization, version, type;
-	size_t n_authorizations;
-	bool is_foreign; /* forwarded, or a browser's */
 };
 
 static char *put(char *to, struct span s)
@@ -205,124 +197,54 @@ static void on_no_answer(void *arg, struct http_exchange *x, const struct relay_
 	answer_error(f, x, &error, failure->retry_ms);
 }
 
+/* With the daemon's key Clerk answers anything, so that rules about some tokens leave nothing but
+ * the public keys. */
+static bool may_pass(const struct caller *c, const struct http_exchange *x)
+{
+	const struct httphead *head = http_head(x);
+
+	return c->client.grant.scope == ACCESS_ALL ||
+	       (!head->query.ptr && passage_is_jwks(head->method, head->path));
+}
+
 /* What is not ours to answer is Clerk's. */
 static void pass_on(struct caller *c, struct http_exchange *x, bool is_collected)
 {
 	static const struct tokenapi_error error = { 400, "bad_request", "Bad request",
 						     "No such request can be passed on to Clerk.",
 						     SPAN_NONE };
+	const struct tokenapi_error denied = tokenapi_error_of(CODE_DENIED, SPAN_NONE, SPAN_NONE);
 	struct front *f = c->owner;
-	int result = passon_begin(f->relays, &c->client, x, !f->address, is_collected, &f->passing);
+	int result = 0;
 
+	if (may_pass(c, x))
+		result =
+		    passon_begin(f->relays, &c->client, x, !f->address, is_collected, &f->passing);
+	else
+		answer_error(f, x, &denied, 0);
 	if (result == -EINVAL)
 		answer_error(f, x, &error, 0);
 	else if (result < 0)
 		http_abort(x);
 }
 
-static void look_at(struct look *l, const struct httpfield *field)
-{
-	static const char forwarded[] = "x-forwarded-";
-	size_t len = sizeof(forwarded) - 1;
-	struct span name = field->name;
-
-	switch (name.ptr[0] | ' ') {
-	case 'a':
-		if (httphead_is(name, "authorization") && l->n_authorizations++ == 0)
-			l->authorization = field->value;
-		break;
-	case 'c':
-		if (httphead_is(name, "clerk-api-version"))
-			l->version = field->value;
-		else if (httphead_is(name, "content-type"))
-			l->type = field->value;
-		break;
-	case 'f':
-		l->is_foreign |= httphead_is(name, "forwarded");
-		break;
-	case 'o':
-		l->is_foreign |= httphead_is(name, "origin");
-		break;
-	case 's':
-		l->is_foreign |= httphead_is(name, "sec-fetch-site");
-		break;
-	case 'v':
-		l->is_foreign |= httphead_is(name, "via");
-		break;
-	case 'x':
-		l->is_foreign |= httphead_is(name, "x-real-ip") ||
-				 (name.len > len && httphead_is(span_of(name.ptr, len), forwarded));
-		break;
-	default:
-		break;
-	}
-}
-
-static const struct tokenapi_error *check_key(const struct front *f, const struct look *l)
-{
-	size_t len = sizeof(BEARER) - 1;
-	struct span value = l->authorization;
-
-	if (l->n_authorizations == 0)
-		return &tokenapi_no_key;
-	if (l->n_authorizations > 1 || value.len <= len ||
-	    !httphead_is(span_of(value.ptr, len), BEARER))
-		return &tokenapi_bad_authorization;
-	value = span_trim(span_of(value.ptr + len, value.len - len));
-	return keyring_knows(f->keys, value) ? NULL : &tokenapi_bad_key;
-}
-
-/* Why it is refused, whatever it asks for; NULL: it isn't. */
-static const struct tokenapi_error *check(const struct front *f, const struct httphead *head,
-					  const struct look *l)
-{
-	if (f->address && !url_names(head->host, span_str(f->address)))
-		return &tokenapi_bad_host;
-	if (l->is_foreign)
-		return &tokenapi_forwarded;
-	return f->address ? check_key(f, l) : NULL;
-}
-
-static bool is_json(struct span type)
-{
-	struct span name;
-
-	return span_split(&type, ';', &name) && httphead_is(span_trim(name), "application/json");
-}
-
-static bool has_body(const struct httphead *head)
-{
-	return head->is_chunked || head->length > 0;
-}
-
-/* True if it is a request for a token that means to Clerk what it means here. */
-static bool is_for_token(const struct httphead *head, const struct look *l,
-			 struct span *ret_session, struct span *ret_template)
-{
-	return span_is(head->method, "POST") && !head->query.ptr &&
-	       tokenapi_parse_path(head->path, ret_session, ret_template) &&
-	       (!l->version.ptr || setting_is_version(l->version)) &&
-	       (!has_body(head) || is_json(l->type));
-}
-
 static void on_request(void *arg, struct http_exchange *x)
 {
-	const struct httphead *head = http_head(x);
 	struct caller *c = http_peer(x);
-	const struct tokenapi_error *error;
 	struct request request = { .verb = VERB_GET };
-	struct look l = { 0 };
+	struct frontrequest asked;
+	const struct tokenapi_error *error =
+	    frontrequest_check(http_head(x), c->owner->address, c->owner->keys, &asked);
 
-	for (size_t i = 0; i < head->n_fields; i++)
-		look_at(&l, &head->fields[i]);
-	error = check(arg, head, &l);
+	request.session = asked.session;
+	request.template = asked.template;
 	if (error)
 		answer_error(arg, x, error, 0);
-	else if (!is_for_token(head, &l, &request.session, &request.template))
+	else if (!asked.is_for_token)
 		pass_on(c, x, false);
-	else if (has_body(head))
+	else if (asked.has_body)
 		http_collect(x, TOKENAPI_BODY_MAX);
-	else if (!answer_hit(c, x, request.session, request.template))
+	else if (!answer_hit(c, x, asked.session, asked.template))
 		ask(c, x, &request);
 }
 

@@ -1,7 +1,7 @@
 /* Any bytes are the head of a request or not, and it doesn't matter in which pieces they come. */
 #include "tests/fuzz/fuzz.h"
 
-#include "daemon/core/httphead.h"
+#include "daemon/core/frontrequest.h"
 #include "daemon/core/openmetrics.h"
 
 static bool is_within(struct span part, struct span whole)
@@ -15,6 +15,20 @@ static bool has_line_end(struct span s)
 {
 	return s.len && (memchr(s.ptr, '\r', s.len) || memchr(s.ptr, '\n', s.len) ||
 			 memchr(s.ptr, '\0', s.len));
+}
+
+/* What is let through to be looked up or fetched is made of names. */
+static void check_front(const struct httphead *head, struct span input)
+{
+	static const struct keyring no_keys;
+	struct frontrequest r;
+
+	fuzz_require(frontrequest_check(head, "127.0.0.1:80", &no_keys, &r));
+	if (frontrequest_check(head, NULL, &no_keys, &r) || !r.is_for_token)
+		return;
+	fuzz_require(is_within(r.session, input) && wire_is_session(r.session));
+	fuzz_require(r.template.len == 0 ||
+		     (is_within(r.template, input) && wire_is_template(r.template)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -44,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)httphead_find(&head, "transfer-encoding", &codings);
 	fuzz_require(hosts == 1 || (hosts == 0 && head.is_1_0));
 	fuzz_require(lengths + codings <= 1 && head.is_chunked == (codings == 1));
+	check_front(&head, input);
 	(void)openmetrics_choose(httphead_find(&head, "accept", NULL));
 	return 0;
 }

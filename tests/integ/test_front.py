@@ -366,6 +366,18 @@ class AtASocket(harness.Case):
         self.assertEqual(call(connection, path_of("sess_1", "hasura")).status, 403)
         self.assertEqual(call(connection, path_of("sess_1")).status, 200)
 
+    def test_what_rules_leave_of_the_rest(self):
+        """Clerk answers anything to the daemon's key, tokens of others too."""
+        self.serve({"access": {"allow": "template=hasura"}})
+        for path, body in (("/v1/sessions/sess_1", None), ("/v1/sessions/sess_1/revoke", None),
+                           (path_of("sess_1", "other") + "?x=1", None),
+                           (path_of("sess_1", "hasura"), '{"x":1}'), (path_of("sess_1/.", "x"), None)):
+            for method in ("GET", "POST"):
+                answer = self.post(path, body=body, method=method)
+                self.assertEqual((answer.status, answer.code), (403, "authorization_invalid"), path)
+        self.assertEqual(self.post("/v1/jwks", method="GET").status, 200)
+        self.assertEqual(self.bapi.calls(), 0)
+
     def test_who_waits_when_rules_change(self):
         self.serve()
         self.bapi.fault("hang", session="sess_1")
