@@ -14,6 +14,9 @@ UNITDIR     ?= $(PREFIX)/lib/systemd/system
 CATALOGDIR  ?= $(PREFIX)/lib/systemd/catalog
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+BASHDIR     ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR      ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR     ?= $(PREFIX)/share/fish/vendor_completions.d
 BUILD       ?= build
 CC          ?= cc
 
@@ -21,7 +24,8 @@ CC          ?= cc
 DEPS_BUILD := gcc pkg-config libcurl4-openssl-dev libcjson-dev libevent-dev libsystemd-dev \
               libsodium-dev libinih-dev libssl-dev
 DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev python3 curl openssl netcat-openbsd nghttp2-proxy \
-              systemd clang clang-format valgrind gdb mandoc debhelper lintian
+              systemd clang clang-format valgrind gdb mandoc debhelper lintian \
+              bash-completion fish zsh nodejs npm
 # What shows that Prometheus understands the metrics and the alerts; those tests are skipped without.
 DEPS_OPS := prometheus python3-prometheus-client
 DEPS_BENCH := $(DEPS_CHECK) memcached strace gnuplot-nox
@@ -71,6 +75,7 @@ UNIT   := $(wildcard tests/unit/test_*.c)
 FUZZ   := $(wildcard tests/fuzz/fuzz_*.c)
 LOAD   := $(wildcard tests/systemd/*.c)
 ADAPTERS := $(wildcard tests/conformance/adapters/*.c)
+STRESS := $(wildcard tests/stress/*.c)
 REPLAY := $(wildcard tests/replay/*.c)
 MAN    := $(wildcard daemon/*.[1-8] client/*.[1-8] proto/*.[1-8] tests/sandbox/*.[1-8])
 BENCH_LIB := bench/bench.c bench/draw.c bench/histogram.c bench/protocol.c
@@ -87,6 +92,8 @@ FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(FUZZ))
 BENCH_BINS := $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH))
 LOAD_BINS := $(patsubst tests/systemd/%.c,$(BUILD)/tests/systemd/%,$(LOAD))
 ADAPTER_BINS := $(patsubst tests/conformance/adapters/%.c,$(BUILD)/tests/conformance/%,$(ADAPTERS))
+NODE_MODULES := client/node/node_modules/.package-lock.json
+STRESS_BINS := $(patsubst tests/stress/%.c,$(BUILD)/tests/stress/%,$(STRESS))
 REPLAY_BIN := $(if $(REPLAY),$(BUILD)/tests/replay/replay)
 
 .PHONY: all help deps deps-bench deps-ops check demo install uninstall asan ubsan fuzz lint bench dist deb clean
@@ -103,10 +110,12 @@ help:
 	@echo "make check-frameworks  Next.js, Express and Remix with the daemon; installs them with npm"
 	@echo "make deps-ops   what the tests of the metrics need: a Prometheus"
 	@echo "make asan       the tests under AddressSanitizer   (make ubsan: UBSan)"
+	@echo "make stress     a million gets by threads and forks, through restarts of the daemon"
 	@echo "make fuzz       the parsers under libFuzzer, for FUZZ_SECONDS each"
 	@echo "make lint       layers, banned functions, sizes, layout"
 	@echo "make bench      measure; the figures are explained in docs/PERFORMANCE.md"
 	@echo "make bench-sdk  Clerk's SDK: the daemon's HTTP front against a server of Node's"
+	@echo "make bench-node the Node.js package against HTTP; client/node/README.md has the figures"
 	@echo "make scale      simulate a population of sessions; docs/SCALE.md explains it"
 	@echo "make install    with DESTDIR and PREFIX; make uninstall undoes it"
 	@echo "make dist       a source archive"
@@ -159,14 +168,18 @@ $(BUILD)/tests/replay/replay: $(call obj,$(REPLAY)) $(BUILD)/daemon.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST)
 
-# As a program of somebody else's: by the library alone.
-$(BUILD)/tests/systemd/%: $(BUILD)/obj/tests/systemd/%.o $(BUILD)/libclerktoken.a
+# As programs of somebody else's: by the library alone.
+$(LOAD_BINS) $(STRESS_BINS): $(BUILD)/%: $(BUILD)/obj/%.o $(BUILD)/libclerktoken.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ -pthread
 
 $(BUILD)/tests/conformance/%: $(BUILD)/obj/tests/conformance/adapters/%.o $(BUILD)/libclerktoken.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^
+# The library and the program in one, under ThreadSanitizer.
+$(BUILD)/tests/stress/%.tsan: tests/stress/%.c $(CLIENT) $(CLIENT_BASE) $(wildcard client/*.h base/*.h proto/*.h)
+	@mkdir -p $(@D)
+	$(call say,CC) $(CC) $(CPPFLAGS_ALL) -std=gnu17 -O1 -g $(WARNINGS) $(CFLAGS) -fsanitize=thread -o $@ $(filter %.c,$^) -pthread
 
 $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/driver.o $(BUILD)/daemon.a
 	@mkdir -p $(@D)
@@ -203,9 +216,14 @@ check: deps
 
 .PHONY: check-built
 .PHONY: test-bins
-test-bins: all $(UNIT_BINS) $(FUZZ_BINS) $(REPLAY_BIN) $(LOAD_BINS) $(ADAPTER_BINS)
+test-bins: all $(UNIT_BINS) $(FUZZ_BINS) $(REPLAY_BIN) $(LOAD_BINS) $(ADAPTER_BINS) $(STRESS_BINS) $(STRESS_BINS:=.tsan)
 
-check-built: test-bins
+# What the tests of the Node.js package use; without it, those that need it are skipped.
+$(NODE_MODULES): client/node/package.json client/node/package-lock.json
+	$(call say,NPM) cd client/node && { npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=1 >/dev/null && \
+		touch node_modules/.package-lock.json || echo "npm has no packages for the tests of client/node"; }
+
+check-built: test-bins $(NODE_MODULES)
 	@BUILD=$(BUILD) CC="$(CC)" tests/run $(CHECK_ARGS)
 
 # Next.js, Express, Remix and Clerk's SDKs, as npm has them. Skipped without Node.js or npm's registry.
@@ -226,6 +244,12 @@ ubsan:
 lint:
 	@BUILD=$(BUILD) CC="$(CC)" tests/run lint
 
+# The library's users by the dozen, and the daemon restarted under them.
+STRESS_GETS ?= 1000000
+.PHONY: stress
+stress: all $(STRESS_BINS) $(STRESS_BINS:=.tsan)
+	@BUILD=$(BUILD) STRESS_GETS=$(STRESS_GETS) tests/run -v --timeout 3600 integ/test_stress
+
 FUZZ_SECONDS ?= 60
 fuzz:
 	@tests/fuzz/run $(FUZZ_SECONDS)
@@ -238,6 +262,10 @@ bench: deps-bench
 .PHONY: bench-sdk
 bench-sdk: all
 	@BUILD=$(BUILD) bench/sdk.py $(BENCH_ARGS)
+
+.PHONY: bench-node
+bench-node: all $(NODE_MODULES)
+	@BUILD=$(BUILD) node client/node/bench/bench.js $(BENCH_ARGS)
 
 .PHONY: bench-bins
 bench-bins: $(BENCH_BINS) $(BUILD)/bench/core/entries
@@ -262,6 +290,10 @@ install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
 		$(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(CATALOGDIR) $(DESTDIR)$(SYSUSERSDIR) \
 		$(DESTDIR)$(TMPFILESDIR) $(addprefix $(DESTDIR)$(MANDIR)/man,1 3 5 7 8)
+	install -d $(addprefix $(DESTDIR),$(BASHDIR) $(ZSHDIR) $(FISHDIR))
+	install -m 644 client/completions/clerk-token.bash $(DESTDIR)$(BASHDIR)/clerk-token
+	install -m 644 client/completions/clerk-token.zsh $(DESTDIR)$(ZSHDIR)/_clerk-token
+	install -m 644 client/completions/clerk-token.fish $(DESTDIR)$(FISHDIR)/
 	install -m 755 $(BUILD)/clerk-tokend $(DESTDIR)$(SBINDIR)/
 	install -m 755 $(BUILD)/clerk-token $(BUILD)/clerk-bapi-sandbox $(DESTDIR)$(BINDIR)/
 	install -m 755 $(BUILD)/libclerktoken.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/
@@ -288,6 +320,8 @@ uninstall:
 		$(patsubst systemd/%,$(DESTDIR)$(UNITDIR)/%,$(UNITS)) \
 		$(DESTDIR)$(SYSUSERSDIR)/clerk-tokend.conf $(DESTDIR)$(TMPFILESDIR)/clerk-tokend.conf \
 		$(DESTDIR)$(CATALOGDIR)/clerk-tokend.catalog \
+		$(DESTDIR)$(BASHDIR)/clerk-token $(DESTDIR)$(ZSHDIR)/_clerk-token \
+		$(DESTDIR)$(FISHDIR)/clerk-token.fish \
 		$(foreach page,$(MAN),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 
 dist:
@@ -299,7 +333,7 @@ dist:
 deb:
 	@tests/deps $(DEPS_BUILD) debhelper lintian
 	rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb/clerk-tokend dist
-	tar -c --exclude=./build --exclude=./dist --exclude=./.git . | tar -x -C $(BUILD)/deb/clerk-tokend
+	tar -c --exclude=./build --exclude=./dist --exclude=./.git --exclude=node_modules . | tar -x -C $(BUILD)/deb/clerk-tokend
 	cd $(BUILD)/deb/clerk-tokend && env -u BUILD -u MAKEFLAGS dpkg-buildpackage -b -us -uc
 	mv $(BUILD)/deb/*.deb $(BUILD)/deb/*.changes $(BUILD)/deb/*.buildinfo dist/
 	lintian --allow-root --fail-on error,warning dist/clerk-tokend_$(VERSION)_*.changes

@@ -53,6 +53,7 @@ static const char help[] =
     "  why SESSION [TEMPLATE]    tell whether you may have that token, and which rule decides\n"
     "  ping                      does the daemon answer?\n"
     "  stats                     print the daemon's statistics as JSON\n"
+    "  top                       show how the daemon is doing, each second, until q is pressed\n"
     "  doctor [SESSION [TEMPLATE]]\n"
     "                            say what is wrong and what to do; Clerk is asked for that\n"
     "                            token, or for one of no session\n"
@@ -63,6 +64,7 @@ static const char help[] =
     "  --expires-in S    get, watch, exec: the lifetime to ask Clerk for, in seconds\n"
     "  --not ID          get, watch, exec: the token of that id was refused: get another one\n"
     "  --write FILE      watch: keep the token in FILE, which only you can read\n"
+    "  --once            top: print it once, after a look of two seconds, as plain text\n"
     "  --uid USER        why: ask about that user and his groups (administrators)\n"
     "  --gid GROUP       why: ask about that group too; may be given more than once\n"
     "  --unit NAME       why: ask about a systemd unit, such as web@1.service\n"
@@ -86,6 +88,7 @@ static const struct command commands[] = {
 	{ "why", 1, 2, GROUP_WHY, run_why, false },
 	{ "ping", 0, 0, 0, run_ping, false },
 	{ "stats", 0, 0, 0, run_stats, false },
+	{ "top", 0, 0, GROUP_TOP, run_top, false },
 	{ "doctor", 0, 2, 0, run_doctor, false },
 };
 
@@ -109,6 +112,7 @@ enum choice {
 	OPTION_EXPIRES_IN,
 	OPTION_NOT,
 	OPTION_WRITE,
+	OPTION_ONCE,
 	OPTION_UID,
 	OPTION_GID,
 	OPTION_UNIT,
@@ -124,6 +128,7 @@ static const struct option long_options[] = {
 	{ "expires-in", required_argument, NULL, OPTION_EXPIRES_IN },
 	{ "not", required_argument, NULL, OPTION_NOT },
 	{ "write", required_argument, NULL, OPTION_WRITE },
+	{ "once", no_argument, NULL, OPTION_ONCE },
 	{ "uid", required_argument, NULL, OPTION_UID },
 	{ "gid", required_argument, NULL, OPTION_GID },
 	{ "unit", required_argument, NULL, OPTION_UNIT },
@@ -145,6 +150,8 @@ static unsigned group_of(int option)
 		return GROUP_WHY;
 	case OPTION_WRITE:
 		return GROUP_WRITE;
+	case OPTION_ONCE:
+		return GROUP_TOP;
 	default:
 		return 0;
 	}
@@ -197,6 +204,8 @@ static enum status take_value(int option, const char *value, struct line *line)
 		problem = take_why_option(option, value, a);
 	else if (group == GROUP_WRITE)
 		a->file = value;
+	else if (group == GROUP_TOP)
+		a->once = true;
 	else
 		a->socket = value;
 	return problem ? report_usage(a->as_json, "%s: %s", problem, value) : STATUS_OK;

@@ -28,3 +28,4 @@ enum status run_stats(const struct arguments *a, struct clerktoken_client *clien
 enum status run_doctor(const struct arguments *a, struct clerktoken_client *client);
 enum status run_watch(const struct arguments *a, struct clerktoken_client *client);
 enum status run_exec(const struct arguments *a, struct clerktoken_client *client);
+enum status run_top(const struct arguments *a, struct clerktoken_client *client);

@@ -12,13 +12,13 @@ static const char *skip_string(const char *at)
 	return *at ? at + 1 : NULL;
 }
 
-/* At the comma or the brace behind the value at `at`; NULL: there is none. */
+/* At the comma, brace or bracket behind the value at `at`; NULL: there is none. */
 static const char *skip_value(const char *at)
 {
 	size_t depth = 0;
 
 	while (at && *at) {
-		if (depth == 0 && (*at == ',' || *at == '}'))
+		if (depth == 0 && (*at == ',' || *at == '}' || *at == ']'))
 			return at;
 		if (*at == '"') {
 			at = skip_string(at);
@@ -38,8 +38,7 @@ static const char *skip_blanks(const char *at)
 	return at + strspn(at, " \t");
 }
 
-/* Where the value of that name begins, or NULL. */
-static const char *find(const char *json, const char *name)
+const char *json_member(const char *json, const char *name)
 {
 	const char *at = skip_blanks(json);
 	size_t len = strlen(name);
@@ -63,7 +62,7 @@ static const char *find(const char *json, const char *name)
 
 bool json_number(const char *json, const char *name, int64_t *ret)
 {
-	const char *at = find(json, name);
+	const char *at = json_member(json, name);
 	bool is_negative = at && *at == '-';
 	int64_t value = 0;
 
@@ -79,7 +78,7 @@ bool json_number(const char *json, const char *name, int64_t *ret)
 
 bool json_word(const char *json, const char *name, char to[], size_t size)
 {
-	const char *at = find(json, name);
+	const char *at = json_member(json, name);
 	size_t len;
 
 	to[0] = '\0';
@@ -107,4 +106,14 @@ void json_escape(char to[], size_t size, const char *text)
 		to[n++] = is_control ? '?' : *text;
 	}
 	to[n] = '\0';
+}
+
+const char *json_next(const char *array, const char *item)
+{
+	const char *at = item ? skip_value(item) : array;
+
+	if (!at || *at != (item ? ',' : '['))
+		return NULL;
+	at = skip_blanks(at + 1);
+	return *at == ']' ? NULL : at;
 }

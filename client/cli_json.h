@@ -15,3 +15,10 @@ bool json_word(const char *json, const char *name, char to[], size_t size);
 
 /* The text as it stands in a string; control characters become '?'. Cut where `to` is full. */
 void json_escape(char to[], size_t size, const char *text);
+
+/* Where the value of that name begins, such as an object or an array; NULL: there is none. */
+const char *json_member(const char *json, const char *name);
+
+/* The items of the array at `array` (may be NULL), one after the other; `item` NULL: the first.
+ * NULL: no more. */
+const char *json_next(const char *array, const char *item);

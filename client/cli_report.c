@@ -30,7 +30,7 @@ static const struct {
 	  "Clerk answered 403: the user may be banned, or a quota of the instance used up." },
 	{ CLERKTOKEN_REJECTED, "What Clerk answered is in: journalctl -u clerk-tokend" },
 	{ CLERKTOKEN_RATE_LIMITED,
-	  "clerk-token doctor says whether Clerk's limit or the daemon's budget is used up." },
+	  "clerk-token top shows what is left of the budget; clerk-token doctor, what to do." },
 	{ CLERKTOKEN_UNAVAILABLE,
 	  "clerk-token doctor says what stands between the daemon and Clerk." },
 	{ CLERKTOKEN_BAD_UPSTREAM,

@@ -2,8 +2,8 @@
 #include "daemon/core/frontrequest.h"
 
 #include "daemon/core/setting.h"
+#include "daemon/core/url.h"
 
-#define HTTP_PORT 80
 #define BEARER "bearer "
 
 /* What matters of the fields. */
@@ -51,36 +51,6 @@ static void look_at(struct look *l, const struct httpfield *field)
 	}
 }
 
-/* NAME:PORT; of HTTP's own port NAME alone, too. */
-static bool split_port(struct span authority, struct span *ret_name, uint64_t *ret_port)
-{
-	const char *colon = memrchr(authority.ptr, ':', authority.len);
-	const char *end = authority.ptr + authority.len;
-
-	*ret_name = authority;
-	*ret_port = HTTP_PORT;
-	if (!colon || end[-1] == ']')
-		return true;
-	*ret_name = span_of(authority.ptr, (size_t)(colon - authority.ptr));
-	return span_parse_u64(span_of(colon + 1, (size_t)(end - colon - 1)), UINT16_MAX,
-			      ret_port) == 0;
-}
-
-/* Whoever was led here by a name of his own (DNS rebinding) has another Host. */
-static bool names_listener(const char *address, struct span host)
-{
-	uint64_t port, own_port;
-	struct span name, own;
-
-	if (!address)
-		return true;
-	if (!host.len || !split_port(host, &name, &port) ||
-	    !split_port(span_str(address), &own, &own_port) || port != own_port)
-		return false;
-	return span_equal(name, own) || httphead_is(name, "localhost") ||
-	       (span_starts(own, "[") && span_is(name, "[::1]"));
-}
-
 static const struct tokenapi_error *check_key(const struct keyring *keys, const struct look *l)
 {
 	size_t len = sizeof(BEARER) - 1;
@@ -122,7 +92,7 @@ const struct tokenapi_error *frontrequest_check(const struct httphead *head, con
 	*ret = (struct frontrequest){ .has_body = head->is_chunked || head->length > 0 };
 	for (size_t i = 0; i < head->n_fields; i++)
 		look_at(&l, &head->fields[i]);
-	if (!names_listener(address, head->host))
+	if (address && !url_names(head->host, span_str(address)))
 		return &tokenapi_bad_host;
 	if (l.is_foreign)
 		return &tokenapi_forwarded;

@@ -72,7 +72,7 @@ class Connection:
     def answer(self, tag, verb, session="", template="-", *_options):
         simple = {
             "PING": "OK pong",
-            "STATS": 'OK {"clients": 1, "hits": 2}',
+            "STATS": f"OK {self.daemon.stats}",
             "DROP": "OK dropped=2",
             "FLUSH": "OK dropped=12",
         }
@@ -113,6 +113,7 @@ class FakeDaemon:
         self.path = str(path)
         self.mode = mode
         self.denied = None  # a verb that is answered with ERR denied
+        self.stats = '{"clients": 1, "hits": 2}'
         self.requests = []  # each a list of words, without its tag
         self.serial = 0
         self.condition = threading.Condition()

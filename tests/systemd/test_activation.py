@@ -129,6 +129,7 @@ class Instances(Case):
                 ("User=clerk-tokend-%i\n", ""),
                 ("clerk_secret_key:clerk_secret_key.%i", "clerk_secret_key"),
                 ("clerk_secret_key.%i", "clerk_secret_key"),
+                ("clerk_webhook_secret:clerk_webhook_secret.%i", "clerk_webhook_secret"),
             ],
             "socket": [("clerk-tokend (%i)", "clerk-tokend"), ("%i.sock", "clerk-tokend.sock")],
         }.items():

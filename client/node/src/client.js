@@ -85,47 +85,48 @@ class Client {
       const copy = this.copies.find(session, template, expiresIn);
       if (copy !== undefined) return copy.promise;
     }
-    return this.askOrFallBack(session, template ?? '', expiresIn ?? undefined, options ?? NO_OPTIONS);
+    const key = { session, template: template ?? '', expiresIn: expiresIn ?? undefined };
+    const asked = this.copyOrAsk(key, options ?? NO_OPTIONS);
+    return this.fallback === undefined ? asked : this.orFallBack(asked, key);
   }
 
-  async askOrFallBack(session, template, expiresIn, options) {
+  copyOrAsk(key, options) {
     try {
-      checkNames(session, template);
-      checkOptions(expiresIn, options);
+      checkNames(key.session, key.template);
+      checkOptions(key.expiresIn, options);
       options.signal?.throwIfAborted();
-      return await (this.suitableCopy(session, template, expiresIn, options)?.promise ??
-        this.askForToken(session, template, expiresIn, options));
     } catch (error) {
-      if (this.fallback === undefined || !isAway(error)) throw error;
+      return Promise.reject(error);
+    }
+    return this.suitableCopy(key, options)?.promise ?? this.askForToken(key, options);
+  }
+
+  async orFallBack(asked, { session, template, expiresIn }) {
+    try {
+      return await asked;
+    } catch (error) {
+      if (!isAway(error)) throw error;
       return this.fallback.sessions.getToken(session, template, expiresIn);
     }
   }
 
   /* The copy, if it is what the options ask for. */
-  suitableCopy(session, template, expiresIn, { minTtl = 0, not }) {
+  suitableCopy({ session, template, expiresIn }, { minTtl = 0, not }) {
     const copy = this.copies.find(session, template, expiresIn);
     if (copy === undefined || copy.id === not || Copies.lifeLeft(copy) < minTtl * 1000)
       return undefined;
     return copy;
   }
 
-  askForToken(session, template, expiresIn, options) {
-    const { minTtl, wait, not } = options;
-    const timeoutMs = this.timeoutOf(options);
-    const line = wire.formatGet(session, template, {
-      expiresIn,
-      minTtl,
-      wait: wait ?? this.waitOf(options),
-      not,
-    });
-    return this.ask(line, timeoutMs, options.signal, (text, at, request) => {
+  askForToken(key, options) {
+    const { session, template, expiresIn } = key;
+    const { minTtl, wait = this.waitOf(options), not } = options;
+    const line = wire.formatGet(session, template, { expiresIn, minTtl, wait, not });
+    return this.ask(line, this.timeoutOf(options), options.signal, (text, at, request) => {
       const token = wire.readToken(text, at);
-      const result = new Token(token.jwt, token.id);
-      if (request.mayKeep && this.connection.isTracking) {
-        const kept = request.promise;
-        this.copies.keep(session, template, expiresIn, token, kept, request.sentAt);
-      }
-      return result;
+      if (request.mayKeep && this.connection.isTracking)
+        this.copies.keep(session, template, expiresIn, token, request.promise, request.sentAt);
+      return new Token(token.jwt, token.id);
     });
   }
 
@@ -142,18 +143,19 @@ class Client {
 
   /* Resolves to what read(line, at, request) makes of the OK. */
   ask(line, timeoutMs, signal, read) {
-    const request = { line, deadline: performance.now() + timeoutMs, sentAt: null, mayKeep: true };
+    const deadline = performance.now() + timeoutMs;
+    const request = { line, deadline, tag: '', serial: 0, sentAt: null, mayKeep: true };
     request.promise = new Promise((resolve, reject) => {
       request.take = (text, at) => resolve(read(text, at, request));
       request.fail = reject;
     });
-    const tag = this.connection.send(request);
-    return signal == null ? request.promise : this.untilAborted(request, tag, signal);
+    this.connection.send(request);
+    return signal == null ? request.promise : this.untilAborted(request, signal);
   }
 
-  async untilAborted(request, tag, signal) {
+  async untilAborted(request, signal) {
     const abort = () => {
-      this.connection.cancel(tag);
+      this.connection.cancel(request);
       request.fail(signal.reason);
     };
     signal.addEventListener('abort', abort, { once: true });
@@ -170,7 +172,7 @@ class Client {
     const name = template === '-' ? '' : template;
     if (all) this.copies.clear();
     else this.copies.drop(session, template === '*' ? undefined : name);
-    for (const request of this.connection.pending.values()) request.mayKeep = false;
+    for (const request of this.connection.pending.all()) request.mayKeep = false;
   }
 
   async drop(session, template, { signal } = NO_OPTIONS) {

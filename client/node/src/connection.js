@@ -3,9 +3,10 @@
 /*
  * One connection to the daemon: opened with the first request, opened again when it was lost.
  *
- * A request is { line, deadline, sentAt, mayKeep, take, fail }: its line without tag and LF, when
- * to give up (ms of performance.now()), and two functions of which one is called, once. All
- * requests are tagged and pipelined; those of a tick leave with one write.
+ * A request is { line, deadline, take(line, at), fail(error) }: its line without tag and LF, when to
+ * give up (ms of performance.now()), and two functions of which one is called, once. Here it gets
+ * `sentAt`, and `mayKeep`: no drop has come since. All requests are tagged and pipelined; those of
+ * a tick leave with one write.
  *
  * What is `pending` was sent, or will be once there is a connection. If the connection is lost, it
  * is sent again on the next one: no request changes anything but DROP, which may be repeated. For
@@ -22,6 +23,7 @@ const net = require('node:net');
 
 const { ClerkAPIResponseError } = require('./errors.js');
 const { now } = require('./copies.js');
+const { Pending } = require('./pending.js');
 const wire = require('./wire.js');
 
 const PENDING_MAX = 65536;
@@ -48,8 +50,7 @@ class Connection {
     this.track = track;
     this.onPush = onPush;
     this.onLost = onLost;
-    this.pending = new Map(); // tag -> request
-    this.serial = 0;
+    this.pending = new Pending();
     this.output = '';
     this.socket = null;
     this.isOpen = false;
@@ -65,28 +66,32 @@ class Connection {
     this.takeLine = this.takeLine.bind(this);
   }
 
-  /* Returns the request's tag, for cancel(). */
   send(request) {
-    const tag = String(++this.serial);
     if (this.isClosed) {
       request.fail(new ClerkAPIResponseError('closed', 'this client was closed'));
-      return tag;
+      return;
     }
-    if (this.pending.size >= PENDING_MAX) {
+    if (this.pending.taken >= PENDING_MAX) {
       request.fail(new ClerkAPIResponseError('overloaded', 'too many requests are pending', 1000));
-      return tag;
+      return;
     }
     if (this.pending.size === 0) this.socket?.ref();
-    this.pending.set(tag, request);
+    this.pending.add(request);
     if (request.deadline < this.timerAt) this.arm(request.deadline);
-    if (this.isOpen) this.write(tag, request);
+    if (this.isOpen) this.write(request);
     else if (this.socket === null && this.pause === null) this.connect();
-    return tag;
   }
 
   /* Its answer, if there is one, will be ignored. */
-  cancel(tag) {
-    if (this.pending.delete(tag)) this.rest();
+  cancel(request) {
+    this.giveUp(request);
+    this.rest();
+  }
+
+  /* What wasn't sent will have no answer. */
+  giveUp(request) {
+    this.pending.giveUp(request);
+    if (!this.isOpen) this.pending.forgetGivenUp();
   }
 
   close() {
@@ -118,7 +123,7 @@ class Connection {
   opened() {
     this.isOpen = true;
     this.trackNow();
-    for (const [tag, request] of this.pending) this.write(tag, request);
+    for (const request of this.pending.all()) this.write(request);
   }
 
   trackNow() {
@@ -161,16 +166,17 @@ class Connection {
     this.isOpen = false;
     this.isTracking = false;
     this.output = '';
+    this.pending.forgetGivenUp();
     this.onLost();
   }
 
   // Writing
 
-  write(tag, request) {
+  write(request) {
     request.sentAt = now();
     request.mayKeep = true;
     if (request.sentAt.mono >= this.trackAgainAt) this.trackNow();
-    this.append(tag, request.line);
+    this.append(request.tag, request.line);
   }
 
   append(tag, line) {
@@ -239,16 +245,16 @@ class Connection {
 
   takeReply(tag, kind, line, at) {
     const request = this.pending.get(tag);
-    if (request === undefined) return; // it was given up
+    if (request === undefined) throw new wire.Malformed('a reply to no request');
     if (kind === 'OK') {
-      request.take(line, at);
-      this.pending.delete(tag);
+      request?.take(line, at);
+      this.pending.remove(tag);
       return;
     }
     const { code, text, retryMs } = wire.readError(line, at);
     if (code === 'shutting_down') return; // stays pending, for the next daemon
-    this.pending.delete(tag);
-    request.fail(new ClerkAPIResponseError(code, text, retryMs));
+    this.pending.remove(tag);
+    request?.fail(new ClerkAPIResponseError(code, text, retryMs));
   }
 
   // Deadlines
@@ -264,12 +270,12 @@ class Connection {
     const at = performance.now();
     let next = Infinity;
     this.timerAt = Infinity;
-    for (const [tag, request] of this.pending) {
+    for (const request of this.pending.all()) {
       if (request.deadline > at) {
         next = Math.min(next, request.deadline);
         continue;
       }
-      this.pending.delete(tag);
+      this.giveUp(request);
       request.fail(this.tooLate());
     }
     if (next !== Infinity) this.arm(next);
@@ -283,7 +289,7 @@ class Connection {
   }
 
   failAll(error) {
-    const requests = [...this.pending.values()];
+    const requests = this.pending.all();
     this.pending.clear();
     this.rest();
     for (const request of requests) request.fail(error);

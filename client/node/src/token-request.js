@@ -8,38 +8,53 @@
 
 const wire = require('./wire.js');
 
-const PATH = /^\/v1\/sessions\/([\w-]+)\/tokens(?:\/([\w.~-]+))?$/;
-const BODY_MAX = 1024; // bytes
+const CLERK = 'https://api.clerk.com';
+const ADDRESS = /^(.*)\/v1\/sessions\/([\w-]+)\/tokens(?:\/([\w.~-]+))?$/;
+const BODY_MAX = 1024; // characters
 const EXPIRES_IN_MIN_S = 30;
 const EXPIRES_IN_MAX_S = 315360000;
 
-/* An address in the form in which fetch()'s are compared with it; null: it is none. */
-function normalize(address) {
+const isRequest = (input) => input instanceof Request;
+
+const methodOf = (input, init) =>
+  String(init?.method ?? (isRequest(input) ? input.method : 'GET')).toUpperCase();
+
+/* As fetch() itself would write it; '': it will say what is wrong with it. */
+function hrefOf(address) {
   try {
-    const url = new URL(address);
-    return url.origin + url.pathname.replace(/\/+$/, '');
+    return new URL(isRequest(address) ? address.url : address).href;
   } catch {
-    return null;
+    return '';
   }
 }
 
-/* { session, template }, or null. */
-function matchAddress(href, bases) {
-  const base = bases.find((b) => href.startsWith(b) && href[b.length] === '/');
-  const match = base === undefined ? null : PATH.exec(href.slice(base.length));
+function bearerOf(input, init) {
+  try {
+    const headers = new Headers(init?.headers ?? (isRequest(input) ? input.headers : undefined));
+    return /^Bearer (.*)$/.exec(headers.get('authorization') ?? '')?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+/* Whether it goes to Clerk, with the key of the daemon's instance as far as the environment tells:
+ * who uses another key means another instance, whose sessions this daemon doesn't know. */
+function isForClerk(base, bearer, env) {
+  const addresses = [CLERK, env.CLERK_API_URL ?? CLERK].map((a) => hrefOf(a).replace(/\/+$/, ''));
+  return addresses.includes(base) && (!env.CLERK_SECRET_KEY || bearer === env.CLERK_SECRET_KEY);
+}
+
+/* { session, template, href } of a call of fetch(), '' being no template; null: it is another. The
+ * environment is read with each call, since applications fill it after their start. */
+function tokenRequest(input, init, env) {
+  if (methodOf(input, init) !== 'POST') return null;
+  const href = hrefOf(input);
+  const match = ADDRESS.exec(href);
   if (match === null) return null;
-  const [, session, template = ''] = match;
-  const isNamed = template === '' || wire.isTemplate(template);
-  return isNamed && wire.isSession(session) ? { session, template } : null;
+  const [, base, session, template = ''] = match;
+  if (!wire.isSession(session) || (template !== '' && !wire.isTemplate(template))) return null;
+  return isForClerk(base, bearerOf(input, init), env) ? { session, template, href } : null;
 }
-
-const hrefOf = (input) => {
-  try {
-    return new URL(typeof input === 'string' || input instanceof URL ? input : input.url).href;
-  } catch {
-    return ''; // fetch() will say what is wrong with it
-  }
-};
 
 /* The body as text; null: it can't be known without taking it away from fetch(). */
 async function textOf(input, init) {
@@ -47,46 +62,29 @@ async function textOf(input, init) {
   if (typeof body === 'string') return body;
   if (body instanceof Uint8Array) return Buffer.from(body).toString();
   if (body !== undefined && body !== null) return null;
-  if (!(input instanceof Request) || input.body === null) return '';
+  if (!isRequest(input) || input.body === null) return '';
   return input.bodyUsed ? null : input.clone().text();
 }
 
-/* { expiresIn } of a body; null: there is more to it. */
-function readBody(text) {
-  if (text === null || text.length > BODY_MAX) return null;
-  if (text === '') return { expiresIn: undefined };
-  let body;
+function parse(text) {
   try {
-    body = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
     return null;
   }
+}
+
+/* { expiresIn } of the body of such a call; null: there is more to it. */
+async function readBody(input, init) {
+  const text = await textOf(input, init);
+  if (text === '') return { expiresIn: undefined };
+  const body = text === null || text.length > BODY_MAX ? null : parse(text);
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return null;
   const { expires_in_seconds: expiresIn, ...others } = body;
-  const isInRange =
-    Number.isInteger(expiresIn) && expiresIn >= EXPIRES_IN_MIN_S && expiresIn <= EXPIRES_IN_MAX_S;
-  return Object.keys(others).length === 0 && (expiresIn === undefined || isInRange)
-    ? { expiresIn }
-    : null;
+  if (Object.keys(others).length > 0) return null;
+  if (expiresIn === undefined) return { expiresIn };
+  const isInRange = expiresIn >= EXPIRES_IN_MIN_S && expiresIn <= EXPIRES_IN_MAX_S;
+  return Number.isInteger(expiresIn) && isInRange ? { expiresIn } : null;
 }
 
-const bearerOf = (input, init) => {
-  const headers = init?.headers ?? (input instanceof Request ? input.headers : undefined);
-  return new Headers(headers).get('authorization');
-};
-
-const methodOf = (input, init) =>
-  String(init?.method ?? (input instanceof Request ? input.method : 'GET')).toUpperCase();
-
-/* What is asked for, { session, template, href, read() -> Promise<{ expiresIn }|null> }, or null.
- * With `secretKey`, what is asked with another one isn't the daemon's to answer. */
-function tokenRequest(input, init, { bases, secretKey }) {
-  if (methodOf(input, init) !== 'POST') return null;
-  const href = hrefOf(input);
-  const asked = matchAddress(href, bases);
-  if (asked === null) return null;
-  if (secretKey && bearerOf(input, init) !== `Bearer ${secretKey}`) return null;
-  return { ...asked, href, read: async () => readBody(await textOf(input, init)) };
-}
-
-module.exports = { normalize, tokenRequest };
+module.exports = { readBody, tokenRequest };
