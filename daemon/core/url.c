@@ -1,9 +1,13 @@
 /* See url.h. */
 #include "daemon/core/url.h"
 
+#include "daemon/core/httphead.h"
 #include "proto/wire.h"
 
 #include <arpa/inet.h>
+#include <string.h>
+
+#define HTTP_PORT 80
 
 struct url {
 	bool secure;
@@ -138,4 +142,31 @@ bool url_is_loopback_and_port(struct span s)
 	struct url u = { 0 };
 
 	return url_is_ip_and_port(s) && split_authority(s, &u) && is_loopback(&u);
+}
+
+/* NAME:PORT; of HTTP's own port NAME alone, too. */
+static bool split_port(struct span authority, struct span *ret_name, uint64_t *ret_port)
+{
+	const char *colon = memrchr(authority.ptr, ':', authority.len);
+	const char *end = authority.ptr + authority.len;
+
+	*ret_name = authority;
+	*ret_port = HTTP_PORT;
+	if (!colon || end[-1] == ']')
+		return true;
+	*ret_name = span_of(authority.ptr, (size_t)(colon - authority.ptr));
+	return span_parse_u64(span_of(colon + 1, (size_t)(end - colon - 1)), UINT16_MAX,
+			      ret_port) == 0;
+}
+
+bool url_names(struct span host, struct span address)
+{
+	uint64_t port, own_port;
+	struct span name, own;
+
+	if (!host.len || !split_port(host, &name, &port) || !split_port(address, &own, &own_port) ||
+	    port != own_port)
+		return false;
+	return span_equal(name, own) || httphead_is(name, "localhost") ||
+	       (span_starts(own, "[") && span_is(name, "[::1]"));
 }

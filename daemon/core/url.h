@@ -20,3 +20,7 @@ bool url_is_loopback(struct span url);
 /* 127.0.0.1:80 or [::1]:80, an address in numbers; a loopback address. */
 bool url_is_ip_and_port(struct span s);
 bool url_is_loopback_and_port(struct span s);
+
+/* True if a Host field names the listener of that loopback address and port, in numbers: whoever
+ * was led here by a name of his own (DNS rebinding) has another one. */
+bool url_names(struct span host, struct span address);
