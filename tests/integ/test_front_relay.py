@@ -2,9 +2,9 @@
 
 import hashlib
 import http.client
-import json
 import re
 import socket
+import struct
 import threading
 import time
 import unittest
@@ -234,6 +234,8 @@ class Messages(RelayCase):
         with self.open_socket() as s:
             s.sendall(self.head("/hang", "", "GET"))
             harness.wait_for(lambda: origin.heads)
+            # A close alone looks like the end of what it has to say until something is written.
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         harness.wait_for(lambda: origin.closed)
         with self.open_socket() as s:
             s.sendall(self.head("/large", "", "GET"))
@@ -325,6 +327,14 @@ class Sockets(RelayCase):
         for head in self.origin.heads:
             self.assertEqual(re.findall("(?i)\r\nauthorization: (.*)\r\n", head),
                              [f"Bearer {harness.SECRET_KEY}"])
+
+    def test_who_has_gone(self):
+        self.serve_socket()
+        connection = UnixConnection(self.path)
+        connection.request("GET", "/hang")
+        harness.wait_for(lambda: self.origin.heads)
+        connection.close()
+        harness.wait_for(lambda: self.origin.closed)
 
     def test_who_may_not_have_everything_may_call_nothing(self):
         self.serve_socket({"allow": ["template=hasura"]})
