@@ -181,13 +181,15 @@ $(BUILD)/tests/stress/%.tsan: tests/stress/%.c $(CLIENT) $(CLIENT_BASE) $(wildca
 	@mkdir -p $(@D)
 	$(call say,CC) $(CC) $(CPPFLAGS_ALL) -std=gnu17 -O1 -g $(WARNINGS) $(CFLAGS) -fsanitize=thread -o $@ $(filter %.c,$^) -pthread
 
-$(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/driver.o $(BUILD)/daemon.a
+$(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/driver.o $(call obj,$(CLIENT)) $(BUILD)/daemon.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST)
 
 $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call obj,$(BENCH_LIB))
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ -lcurl -lm
+
+$(BUILD)/bench/library: $(BUILD)/libclerktoken.a
 
 $(BUILD)/bench/core/%: $(BUILD)/obj/bench/core/%.o $(BUILD)/daemon.a
 	@mkdir -p $(@D)
@@ -248,7 +250,7 @@ lint:
 STRESS_GETS ?= 1000000
 .PHONY: stress
 stress: all $(STRESS_BINS) $(STRESS_BINS:=.tsan)
-	@BUILD=$(BUILD) STRESS_GETS=$(STRESS_GETS) tests/run -v --timeout 3600 integ/test_stress
+	@BUILD=$(BUILD) STRESS_GETS=$(STRESS_GETS) python3 tests/integ/test_stress.py -v
 
 FUZZ_SECONDS ?= 60
 fuzz:

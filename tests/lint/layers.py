@@ -23,6 +23,7 @@ ROOMS = [
     # only.
     (r"bench/core/.*", [r"daemon/core/.*", r"proto/.*", r"base/.*"]),
     (r"bench/scale/.*", [r"bench/.*", r"daemon/core/.*", r"proto/.*", r"base/.*"]),
+    (r"bench/library\.c", [r"bench/.*", r"client/clerktoken\.h"]),
     (r"bench/.*", [r"bench/.*"]),
     (r"examples/.*", [r"clerktoken\.h", r"client/clerktoken\.h"]),
     (r"tests/.*", [r".*"]),
