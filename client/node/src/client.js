@@ -144,7 +144,7 @@ class Client {
   /* Resolves to what read(line, at, request) makes of the OK. */
   ask(line, timeoutMs, signal, read) {
     const deadline = performance.now() + timeoutMs;
-    const request = { line, deadline, tag: '', serial: 0, sentAt: null, mayKeep: true };
+    const request = { line, deadline, tag: '', serial: 0, sends: 0, sentAt: null, mayKeep: true };
     request.promise = new Promise((resolve, reject) => {
       request.take = (text, at) => resolve(read(text, at, request));
       request.fail = reject;

@@ -9,8 +9,8 @@
  * a tick leave with one write.
  *
  * What is `pending` was sent, or will be once there is a connection. If the connection is lost, it
- * is sent again on the next one: no request changes anything but DROP, which may be repeated. For
- * RESTART_MS after a connection that worked was lost, the daemon is taken to be restarting; else a
+ * is sent again on the next one, SENDS_MAX times in all: no request changes anything but DROP, which
+ * may be repeated. For RESTART_MS after a connection that worked was lost, the daemon is taken to be restarting; else a
  * connection that can't be had fails what is pending, at once.
  *
  * While something is pending the process stays alive; an idle connection doesn't keep it.
@@ -29,10 +29,12 @@ const wire = require('./wire.js');
 const PENDING_MAX = 65536;
 const READ_SIZE = 65536;
 const RESTART_MS = 3000;
+const SENDS_MAX = 3;
 const PAUSE_MIN_MS = 20;
 const PAUSE_MAX_MS = 500;
 const TRACK_TAG = 'track';
 
+const HANGUP = new Error('closed by the daemon');
 const ABSENT = new Set(['ENOENT', 'ECONNREFUSED', 'ENOTDIR', 'ENOTSOCK', 'EPROTOTYPE']);
 
 function refusal(error, path) {
@@ -137,13 +139,11 @@ class Connection {
     this.reset();
     if (this.restartUntil === 0 && (wasOpen || error?.code === 'EAGAIN'))
       this.restartUntil = performance.now() + RESTART_MS;
-    if (this.pending.size === 0) return;
-    if (performance.now() < this.restartUntil) {
-      this.connectLater();
-      return;
-    }
-    this.restartUntil = 0;
-    this.failAll(refusal(error ?? new Error('closed by the daemon'), this.path));
+    const isRestarting = performance.now() < this.restartUntil;
+    const isOver = (request) => !isRestarting || request.sends === SENDS_MAX;
+    this.fail(this.pending.all().filter(isOver), refusal(error ?? HANGUP, this.path));
+    if (!isRestarting) this.restartUntil = 0;
+    else if (this.pending.size > 0) this.connectLater();
   }
 
   connectLater() {
@@ -175,6 +175,7 @@ class Connection {
   write(request) {
     request.sentAt = now();
     request.mayKeep = true;
+    request.sends++;
     if (request.sentAt.mono >= this.trackAgainAt) this.trackNow();
     this.append(request.tag, request.line);
   }
@@ -289,8 +290,11 @@ class Connection {
   }
 
   failAll(error) {
-    const requests = this.pending.all();
-    this.pending.clear();
+    this.fail(this.pending.all(), error);
+  }
+
+  fail(requests, error) {
+    for (const request of requests) this.pending.remove(request.tag);
     this.rest();
     for (const request of requests) request.fail(error);
   }

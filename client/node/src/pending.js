@@ -73,10 +73,6 @@ class Pending {
     const isRequest = (held) => held !== null && held !== GIVEN_UP;
     return this.slots.filter(isRequest).sort((a, b) => a.serial - b.serial);
   }
-
-  clear() {
-    for (const request of this.all()) this.remove(request.tag);
-  }
 }
 
 module.exports = { Pending };

@@ -273,6 +273,18 @@ test('who is told that the daemon stops asks the next one', TIMEOUT, async (t) =
   assert.equal((await get(client(t, fake), 't')).jwt, JWT);
 });
 
+test('what ends each connection is not sent for ever', TIMEOUT, async (t) => {
+  const fake = await fakeDaemon(t, ([, , template], connection) => {
+    if (template !== 'poison') return `OK ${tokenFields()}`;
+    connection.destroy();
+    return undefined;
+  });
+  const c = client(t, fake);
+  await assert.rejects(get(c, 'poison'), { status: 503, tokendCode: 'io' });
+  assert.equal(gets(fake), 3);
+  assert.equal((await get(c, 't')).jwt, JWT);
+});
+
 test('no daemon is an error at once, and a later one is found', TIMEOUT, async (t) => {
   const fake = await fakeDaemon(t, () => `OK ${tokenFields()}`);
   await fake.close();
