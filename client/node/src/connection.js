@@ -4,9 +4,9 @@
  * One connection to the daemon: opened with the first request, opened again when it was lost.
  *
  * A request is { line, deadline, take(line, at), fail(error) }: its line without tag and LF, when to
- * give up (ms of performance.now()), and two functions of which one is called, once. Here it gets
- * `sentAt`, and `mayKeep`: no drop has come since. All requests are tagged and pipelined; those of
- * a tick leave with one write.
+ * give up (ms of performance.now()), and two functions of which one is called, once. `sentAt` is the
+ * moment at which it was last sent. All requests are tagged and pipelined; those of a tick leave
+ * with one write.
  *
  * What is `pending` was sent, or will be once there is a connection. If the connection is lost, it
  * is sent again on the next one, SENDS_MAX times in all: no request changes anything but DROP, which
@@ -22,7 +22,6 @@
 const net = require('node:net');
 
 const { ClerkAPIResponseError } = require('./errors.js');
-const { now } = require('./copies.js');
 const { Pending } = require('./pending.js');
 const wire = require('./wire.js');
 
@@ -46,10 +45,11 @@ function refusal(error, path) {
 }
 
 class Connection {
-  /* onPush(event, fields); onLost(): all that was told by TRACK is void. */
-  constructor({ path, track, onPush, onLost }) {
+  /* moment() -> { mono, … }; onPush(event, fields); onLost(): all that was told by TRACK is void. */
+  constructor({ path, track, moment, onPush, onLost }) {
     this.path = path;
     this.track = track;
+    this.moment = moment;
     this.onPush = onPush;
     this.onLost = onLost;
     this.pending = new Pending();
@@ -86,14 +86,8 @@ class Connection {
 
   /* Its answer, if there is one, will be ignored. */
   cancel(request) {
-    this.giveUp(request);
+    this.pending.giveUp(request, this.isOpen);
     this.rest();
-  }
-
-  /* What wasn't sent will have no answer. */
-  giveUp(request) {
-    this.pending.giveUp(request);
-    if (!this.isOpen) this.pending.forgetGivenUp();
   }
 
   close() {
@@ -173,8 +167,7 @@ class Connection {
   // Writing
 
   write(request) {
-    request.sentAt = now();
-    request.mayKeep = true;
+    request.sentAt = this.moment();
     request.sends++;
     if (request.sentAt.mono >= this.trackAgainAt) this.trackNow();
     this.append(request.tag, request.line);
@@ -276,7 +269,7 @@ class Connection {
         next = Math.min(next, request.deadline);
         continue;
       }
-      this.giveUp(request);
+      this.pending.giveUp(request, this.isOpen);
       request.fail(this.tooLate());
     }
     if (next !== Infinity) this.arm(next);
