@@ -9,9 +9,9 @@
  * with one write.
  *
  * What is `pending` was sent, or will be once there is a connection. If the connection is lost, it
- * is sent again on the next one, SENDS_MAX times in all: no request changes anything but DROP, which
- * may be repeated. For RESTART_MS after a connection that worked was lost, the daemon is taken to be restarting; else a
- * connection that can't be had fails what is pending, at once.
+ * is sent again on the next one, SENDS_MAX times in all: no request changes anything but DROP,
+ * which may be repeated. For RESTART_MS after a connection that worked was lost, the daemon is taken
+ * to be restarting; else a connection that can't be had fails what is pending, at once.
  *
  * While something is pending the process stays alive; an idle connection doesn't keep it.
  *
