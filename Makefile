@@ -227,7 +227,7 @@ test-bins: all $(UNIT_BINS) $(FUZZ_BINS) $(REPLAY_BIN) $(LOAD_BINS) $(ADAPTER_BI
 
 # What the tests of the Node.js package use; without it, those that need it are skipped.
 $(NODE_MODULES): client/node/package.json client/node/package-lock.json
-	$(call say,NPM) cd client/node && { npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=1 >/dev/null && \
+	$(call say,NPM) cd client/node && { npm ci --loglevel=error --ignore-scripts --no-audit --no-fund --fetch-retries=1 >/dev/null && \
 		touch node_modules/.package-lock.json || echo "npm has no packages for the tests of client/node"; }
 
 check-built: test-bins $(NODE_MODULES)
