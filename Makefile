@@ -24,7 +24,7 @@ CC          ?= cc
 DEPS_BUILD := gcc pkg-config libcurl4-openssl-dev libcjson-dev libevent-dev libsystemd-dev \
               libsodium-dev libinih-dev libssl-dev
 DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev python3 curl openssl netcat-openbsd nghttp2-proxy \
-              systemd clang clang-format valgrind gdb mandoc debhelper lintian \
+              systemd clang clang-format valgrind gdb mandoc debhelper lintian g++ abigail-tools \
               bash-completion fish zsh nodejs npm
 # What shows that Prometheus understands the metrics and the alerts; those tests are skipped without.
 DEPS_OPS := prometheus python3-prometheus-client
@@ -256,6 +256,13 @@ STRESS_GETS ?= 1000000
 .PHONY: stress
 stress: all $(STRESS_BINS) $(STRESS_BINS:=.tsan)
 	@BUILD=$(BUILD) STRESS_GETS=$(STRESS_GETS) python3 tests/integ/test_stress.py -v
+
+# What is in the library now becomes what programs may rely on; for a release, or what is new.
+.PHONY: abi-baseline
+abi-baseline: $(BUILD)/libclerktoken.so.$(SOMAJOR)
+	@tests/deps abigail-tools
+	tests/abi/abi dump $< > $(BUILD)/baseline.abi
+	mv $(BUILD)/baseline.abi client/abi/libclerktoken.so.$(SOMAJOR).abi
 
 FUZZ_SECONDS ?= 60
 fuzz:
