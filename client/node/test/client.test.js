@@ -117,9 +117,10 @@ test('the errors of the daemon are Clerk\'s', TIMEOUT, async (t) => {
     assert.equal(error.retryMs, 1500);
     assert.equal(error.tokendCode, code);
     assert.equal(error.message, 'as it was told');
-    assert.deepEqual(error.errors, [
-      { code: clerkCode, message: 'as it was told', longMessage: 'as it was told', meta: {} },
-    ]);
+    assert.equal(error.errors.length, 1);
+    assert.equal(error.errors[0].code, clerkCode);
+    assert.equal(error.errors[0].longMessage, 'as it was told');
+    assert.deepEqual(error.errors[0].meta, {});
   }
   answer = 'ERR code_of_the_future retry=never as it was told';
   await assert.rejects(get(c, 't'), { status: 422, retryAfter: undefined });

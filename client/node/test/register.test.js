@@ -150,8 +150,23 @@ test('an error is Clerk\'s', OPTIONS, async (t) => {
   assert.equal(response.statusText, 'Too Many Requests');
   assert.equal(response.headers.get('retry-after'), '2');
   assert.equal(response.headers.get('content-type'), 'application/json');
-  const error = { message: 'no room', long_message: 'no room', code: 'too_many_requests', meta: {} };
-  assert.deepEqual(await response.json(), { errors: [error] });
+  const [error] = (await response.json()).errors;
+  assert.deepEqual(error, {
+    message: 'Too many requests',
+    long_message: 'no room',
+    code: 'too_many_requests',
+    meta: {},
+  });
+});
+
+test('only where Clerk says so may one come back', OPTIONS, async (t) => {
+  let code;
+  const { fetch } = await world(t, {}, () => `ERR ${code} retry=1500 as it was told`);
+  const expected = { rate_limited: '2', unavailable: '2', not_found: null, timeout: null };
+  for (const [name, seconds] of Object.entries(expected)) {
+    code = name;
+    assert.equal((await fetch(TOKENS, POST)).headers.get('retry-after'), seconds, code);
+  }
 });
 
 test('an abort is an abort', OPTIONS, async (t) => {
