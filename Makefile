@@ -109,6 +109,7 @@ help:
 	@echo "make demo       see it work"
 	@echo "make check      build and run all tests"
 	@echo "make check-frameworks  Next.js, Express and Remix with the daemon; installs them with npm"
+	@echo "make check-contract CLERK_OPENAPI=FILE  by Clerk's OpenAPI document; needs npm"
 	@echo "make deps-ops   what the tests of the metrics need: a Prometheus"
 	@echo "make asan       the tests under AddressSanitizer   (make ubsan: UBSan)"
 	@echo "make stress     a million gets by threads and forks, through restarts of the daemon"
@@ -237,6 +238,11 @@ check-built: test-bins $(NODE_MODULES)
 .PHONY: check-frameworks
 check-frameworks: all
 	@BUILD=$(BUILD) tests/run frameworks
+
+# What the daemon asks and answers, by Clerk's own OpenAPI document: make check-contract CLERK_OPENAPI=FILE.
+.PHONY: check-contract
+check-contract: all
+	@BUILD=$(BUILD) CLERK_OPENAPI=$(CLERK_OPENAPI) tests/run contract
 
 demo: deps
 	+@$(MAKE) --no-print-directory all
