@@ -211,7 +211,7 @@ struct clerktoken_token *copies_find(struct copies *c, const struct token_key *k
 
 /* ---- keeping */
 
-/* What may go from a bucket: the slot that is best replaced, and what is in it. */
+/* What may give way: a slot, and what is in it. */
 struct victim {
 	_Atomic uint64_t *slot;
 	struct clerktoken_token *token; /* only to be compared: it isn't held. NULL: none */
@@ -221,11 +221,11 @@ struct victim {
 #define RANK_SAME INT64_MIN
 #define RANK_EMPTY (INT64_MIN + 1)
 
-/* Another copy of the key (NULL: of none) goes first; what has ended is wiped on the way, and what
- * ends first is worth least. */
-static struct victim judge(struct copies *c, struct copies_bucket *bucket, _Atomic uint64_t *slot,
+/* What has ended is wiped on the way. */
+static struct victim judge(struct copies *c, struct copies_bucket *bucket, size_t way,
 			   const struct token_key *key, struct mono now)
 {
+	_Atomic uint64_t *slot = &bucket->slots[way];
 	struct victim victim = { .slot = slot, .rank = RANK_EMPTY };
 	struct clerktoken_token *token;
 
@@ -244,15 +244,17 @@ static struct victim judge(struct copies *c, struct copies_bucket *bucket, _Atom
 	return victim;
 }
 
+/* What gives way to `key`: another copy of it, else an empty slot, else what ends first; to none
+ * (NULL): what ends first, if there is anything. */
 static struct victim find_victim(struct copies *c, struct copies_bucket *bucket,
 				 const struct token_key *key, struct mono now)
 {
-	struct victim best = { .rank = INT64_MAX };
+	struct victim best = { .slot = NULL };
 
 	for (size_t i = 0; i < COPIES_WAYS; i++) {
-		struct victim victim = judge(c, bucket, &bucket->slots[i], key, now);
+		struct victim victim = judge(c, bucket, i, key, now);
 
-		if (!best.slot || victim.rank < best.rank)
+		if ((key || victim.token) && (!best.slot || victim.rank < best.rank))
 			best = victim;
 	}
 	return best;
@@ -266,16 +268,13 @@ static struct copies_bucket *next_bucket(struct copies *c)
 static bool make_room(struct copies *c, size_t size, struct mono now)
 {
 	for (int i = 0; i < ROOM_MAX; i++) {
-		struct copies_bucket *bucket;
 		struct victim victim;
 
 		if (atomic_load_explicit(&c->bytes, memory_order_relaxed) + size <= c->max_bytes)
 			return true;
-		bucket = next_bucket(c);
-		victim = find_victim(c, bucket, NULL, now);
-		if (victim.token)
-			(void)replace(c, victim.slot, victim.token,
-				      NULL); /* or somebody else did */
+		victim = find_victim(c, next_bucket(c), NULL, now);
+		if (victim.slot) /* or somebody else takes it */
+			(void)replace(c, victim.slot, victim.token, NULL);
 	}
 	return false;
 }
