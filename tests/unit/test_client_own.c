@@ -3,7 +3,7 @@
  * can be heard. */
 #include "tests/unit/unit.h"
 
-#include "client/clerktoken.h"
+#include "client/client.h"
 #include "tests/unit/test_client_fixture.h"
 
 #include <fcntl.h>
@@ -285,6 +285,24 @@ static void test_too_far_behind(void **state)
 	(void)get_another(f, "sess_keep", number);
 }
 
+/* Another thread is looking, and doesn't come to an end of it: not trusted for long. */
+static void test_blind(void **state)
+{
+	struct fixture *f = *state;
+	unsigned long number;
+	int64_t start;
+
+	start_tracking(f);
+	number = get(f, "sess_keep");
+	f->client->tracking.busy = true;
+	start = now_ms();
+	(void)get_another(f, "sess_keep", number);
+	assert_in_range(now_ms() - start, 0, ENOUGH_MS / 2);
+	f->client->tracking.busy = false;
+	number = get(f, "sess_keep");
+	assert_int_equal(get(f, "sess_keep"), number); /* nothing was lost */
+}
+
 static void test_refused_tracking(void **state)
 {
 	struct fixture *f = *state;
@@ -497,6 +515,7 @@ int main(void)
 		OWN(test_loss_overtakes),
 		OWN(test_tracking_lost),
 		OWN(test_too_far_behind),
+		OWN(test_blind),
 		OWN(test_refused_tracking),
 		cmocka_unit_test_setup_teardown(test_turned_off, fixture_setup, fixture_teardown),
 		OWN(test_fork),
