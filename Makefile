@@ -79,6 +79,7 @@ STRESS := $(wildcard tests/stress/*.c)
 REPLAY := $(wildcard tests/replay/*.c)
 MAN    := $(wildcard daemon/*.[1-8] client/*.[1-8] proto/*.[1-8] tests/sandbox/*.[1-8])
 BENCH_LIB := bench/bench.c bench/draw.c bench/histogram.c bench/protocol.c
+BENCH_CLIENT := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/client/*.c))
 SCALE := $(wildcard bench/scale/*.c)
 BENCH  := $(filter-out $(BENCH_LIB),$(wildcard bench/*.c))
 
@@ -195,6 +196,10 @@ $(BUILD)/bench/core/%: $(BUILD)/obj/bench/core/%.o $(BUILD)/daemon.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON)
 
+$(BUILD)/bench/client/%: $(BUILD)/obj/bench/client/%.o $(BUILD)/obj/bench/bench.o $(BUILD)/libclerktoken.a
+	@mkdir -p $(@D)
+	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ -pthread
+
 $(BUILD)/bench/scale/scale: $(call obj,$(SCALE)) $(BUILD)/daemon.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON) -lm
@@ -257,7 +262,7 @@ fuzz:
 	@tests/fuzz/run $(FUZZ_SECONDS)
 
 bench: deps-bench
-	+@$(MAKE) --no-print-directory all $(BENCH_BINS)
+	+@$(MAKE) --no-print-directory all bench-bins
 	@BUILD=$(BUILD) bench/run $(BENCH_ARGS)
 
 # Clerk's SDK at the daemon's address; needs Node.js and npm's registry.
@@ -270,7 +275,7 @@ bench-node: all $(NODE_MODULES)
 	@BUILD=$(BUILD) node client/node/bench/bench.js $(BENCH_ARGS)
 
 .PHONY: bench-bins
-bench-bins: $(BENCH_BINS) $(BUILD)/bench/core/entries
+bench-bins: $(BENCH_BINS) $(BENCH_CLIENT) $(BUILD)/bench/core/entries
 
 # Scenes that can be run alone: make scale SCENES="steady crowd".
 SCENES ?= steady browsing mixed crowd stranger outage users watchers day

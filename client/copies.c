@@ -11,7 +11,7 @@
 #include <errno.h>
 
 #define LINE_SIZE 64
-#define BYTES_PER_SLOT 256 /* a quarter of a usual token's, so that few buckets are ever full */
+#define BYTES_PER_SLOT 128 /* an eighth of a usual token, so that buckets are hardly ever full */
 #define GROUP 4		   /* buckets that share out a session's copies */
 #define BUCKETS_MIN 16
 #define BUCKETS_MAX ((size_t)1 << 22)
@@ -48,19 +48,34 @@ static uint64_t mix(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+static uint64_t load(const char *from, size_t size)
+{
+	uint64_t word = 0;
+
+	memcpy(&word, from, size);
+	return word;
+}
+
+/* The last 8 bytes, or all where there are fewer; bytes may be read twice. */
+static uint64_t load_end(struct span s)
+{
+	if (s.len >= 8)
+		return load(s.ptr + s.len - 8, 8);
+	if (s.len >= 4)
+		return load(s.ptr, 4) << 32 | load(s.ptr + s.len - 4, 4);
+	if (s.len == 0)
+		return 0;
+	return load(s.ptr, 1) << 16 | load(s.ptr + s.len / 2, 1) << 8 | load(s.ptr + s.len - 1, 1);
+}
+
 static uint64_t hash(uint64_t h, struct span s)
 {
 	static const uint64_t odd = 0x9e3779b97f4a7c15;
-	uint64_t word = 0;
 
-	h = mix(h ^ s.len, odd);
-	for (; s.len >= sizeof(word); s.ptr += sizeof(word), s.len -= sizeof(word)) {
-		memcpy(&word, s.ptr, sizeof(word));
-		h = mix(h ^ word, odd);
-	}
-	for (word = 0; s.len; s.len--)
-		word = word << 8 | (unsigned char)*s.ptr++;
-	return mix(h ^ word, odd);
+	h ^= mix(s.len + 1, odd);
+	for (size_t i = 0; i + 8 < s.len; i += 8)
+		h = mix(h ^ load(s.ptr + i, 8), odd);
+	return mix(h ^ load_end(s), odd);
 }
 
 static struct hashes hash_key(const struct token_key *key)

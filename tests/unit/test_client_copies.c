@@ -284,11 +284,11 @@ static void test_sweep(void **state)
 	assert_int_equal(copies_init(&c, MIB), 0);
 	assert_true(keep_numbered(&c, 1, 1000, now));
 	assert_true(keep_numbered(&c, 2, 3000, now));
-	for (int i = 0; i < 2; i++) /* twice half of the table */
-		copies_sweep(&c, mono_add_ms(now, 2000), COPIES_SWEEP_MS / 2);
+	for (int i = 0; i < 4; i++) /* a quarter of the table each time */
+		copies_sweep(&c, mono_add_ms(now, 2000), COPIES_SWEEP_MS / 4);
 	assert_int_equal(count_numbered(&c, 1, 2), 0);
 	assert_int_equal(count_numbered(&c, 2, 3), 1);
-	for (int i = 0; i < 2; i++) /* however long it wasn't looked at: no more at a time */
+	for (int i = 0; i < 4; i++) /* however long it wasn't looked at: no more at a time */
 		copies_sweep(&c, mono_add_ms(now, 3000), INT64_MAX);
 	assert_int_equal(c.bytes, 0);
 	copies_sweep(&c, now, INT64_MAX);
