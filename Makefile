@@ -114,6 +114,7 @@ help:
 	@echo "make asan       the tests under AddressSanitizer   (make ubsan: UBSan)"
 	@echo "make stress     a million gets by threads and forks, through restarts of the daemon"
 	@echo "make fuzz       the parsers under libFuzzer, for FUZZ_SECONDS each"
+	@echo "make abi-baseline  what the library offers now becomes what it promises"
 	@echo "make lint       layers, banned functions, sizes, layout"
 	@echo "make bench      measure; the figures are explained in docs/PERFORMANCE.md"
 	@echo "make bench-sdk  Clerk's SDK: the daemon's HTTP front against a server of Node's"

@@ -3,14 +3,14 @@
     client = clerktoken.Client()
     headers = {"Authorization": f"Bearer {client.get('sess_2abc', 'hasura').jwt}"}
 
-Threads may share a client: a connection serves one request at a time, and idle ones are kept. After
-a fork() the child opens its own.
+Threads may share a client: each has a connection of its own, and so has the child after a fork().
 """
 import collections
 import contextlib
 import os
 import re
 import socket
+import threading
 import time
 
 LINE_MAX = (1 << 20) + 512  # bytes; more than any daemon's max_token_size
@@ -41,7 +41,7 @@ class Client:
         own = os.environ.get("XDG_RUNTIME_DIR", "") + "/clerk-tokend/clerk-tokend.sock"
         default = own if os.path.exists(own) else "/run/clerk-tokend/clerk-tokend.sock"
         self.path = path or os.environ.get("CLERK_TOKEND_SOCKET") or default
-        self.idle, self.pid = [], os.getpid()
+        self.mine = threading.local()  # a connection, in the process that opened it
 
     def get(self, session, template="-", timeout=3.0, min_ttl=None, expires_in=None, refused=None):
         """A token, within `timeout` seconds. `refused` is the id of one that a service has refused."""
@@ -52,27 +52,20 @@ class Client:
                 and OPTIONS.fullmatch(options)):
             raise Error("invalid_argument")
         request, end = f"GET {session} {template}{options}\n".encode(), time.monotonic() + timeout
+        kept = vars(self.mine).pop(os.getpid(), None)  # it comes back if all goes well
         try:
             try:
-                return self._ask(self._take_idle() or self._connect(end), request, end)
-            except (ConnectionResetError, BrokenPipeError):  # the daemon restarts; GET changes nothing
-                return self._ask(self._connect(end), request, end)
+                return self._ask(kept, request, end)
+            except ConnectionResetError:  # the daemon restarts; a GET changes nothing
+                return self._ask(None, request, end)
         except OSError as error:
             raise Error(OURS.get(type(error), "io"), 0) from error
 
-    def _take_idle(self):
-        if self.pid != os.getpid():
-            self.idle, self.pid = [], os.getpid()
-        with contextlib.suppress(IndexError):
-            return self.idle.pop()
-
-    def _connect(self, end):
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(left(end))
-        connection.connect(self.path)
-        return connection
-
-    def _ask(self, connection, request, end):  # what fails on the way is not kept
+    def _ask(self, connection, request, end):
+        if connection is None:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.settimeout(left(end))
+            connection.connect(self.path)
         connection.settimeout(left(end))
         with contextlib.suppress(BrokenPipeError):  # what the daemon said last may still be there
             connection.sendall(request)
@@ -87,7 +80,7 @@ class Client:
                 raise Error("protocol")
         ok, err = OK.fullmatch(found[1]), ERR.fullmatch(found[1])
         if (ok or err) and not found[2]:
-            self.idle.append(connection)
+            vars(self.mine)[os.getpid()] = connection
         if err:
             raise Error(err[1].decode(), None if err[2] == b"never" else int(err[2]))
         if not ok:

@@ -5,6 +5,7 @@
  */
 #include <clerktoken.h>
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -76,6 +77,54 @@ static void use_watch(struct clerktoken_client *client)
 	clerktoken_watch_free(watch);
 }
 
+/* Waits for the call that was just begun. */
+static void finish_call(struct clerktoken_async *async, enum clerktoken_error begun,
+			const char *what)
+{
+	struct clerktoken_event event;
+	struct pollfd pollfd;
+
+	check(begun == CLERKTOKEN_OK, what);
+	while (begun == CLERKTOKEN_OK && !clerktoken_async_next(async, &event)) {
+		pollfd.fd = clerktoken_async_fd(async);
+		pollfd.events = POLLIN;
+		(void)poll(&pollfd, 1, clerktoken_async_timeout_ms(async));
+		clerktoken_async_dispatch(async);
+	}
+	if (begun != CLERKTOKEN_OK)
+		return;
+	check(event.error == CLERKTOKEN_OK, what);
+	clerktoken_token_unref(event.token);
+	clerktoken_string_free(event.text);
+}
+
+static void use_async(struct clerktoken_client *client)
+{
+	struct clerktoken_async *async = NULL;
+	uint64_t watch = 0;
+
+	check(clerktoken_async_new(client, &async, NULL) == CLERKTOKEN_OK, "async_new");
+	finish_call(async, clerktoken_async_ping(async, TIMEOUT_MS, NULL, NULL, NULL),
+		    "async_ping");
+	finish_call(async,
+		    clerktoken_async_get(async, "sess_3", "-", NULL, TIMEOUT_MS, NULL, NULL, NULL),
+		    "async_get");
+	finish_call(
+	    async,
+	    clerktoken_async_watch(async, "sess_4", "hasura", NULL, TIMEOUT_MS, NULL, &watch, NULL),
+	    "async_watch");
+	check(clerktoken_async_cancel(async, watch), "async_cancel");
+	finish_call(async,
+		    clerktoken_async_drop(async, "sess_4", "hasura", TIMEOUT_MS, NULL, NULL, NULL),
+		    "async_drop");
+	finish_call(async,
+		    clerktoken_async_drop_session(async, "sess_3", TIMEOUT_MS, NULL, NULL, NULL),
+		    "async_drop_session");
+	finish_call(async, clerktoken_async_stats(async, TIMEOUT_MS, NULL, NULL, NULL),
+		    "async_stats");
+	clerktoken_async_free(async);
+}
+
 static void use_rest(struct clerktoken_client *client)
 {
 	struct clerktoken_who who;
@@ -124,6 +173,7 @@ int main(int argc, char **argv)
 	use_names();
 	use_get(client);
 	use_watch(client);
+	use_async(client);
 	use_rest(client);
 	clerktoken_free(client);
 	return failures ? 1 : 0;
