@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -18,8 +17,8 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-from harness import (BUILD, DAEMON_CONFIG, LOAD_CORE, ROOT, SERVER_CORE, Bench, Failed, Server,
-                     SocketServer, daemon_env, run_tool, wait_for_quiet)
+from harness import (LOAD_CORE, ROOT, SERVER_CORE, Bench, Failed, Server, daemon_env,
+                     free_address, run_tool, wait_for_quiet)
 
 PATH = "/v1/sessions/sess_bench/tokens/hasura"
 AT_ONCE = (1, 10, 50)
@@ -38,15 +37,8 @@ def sdk_folder():
 
 
 def start_front(bench, sandbox):
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = "127.0.0.1:%d" % probe.getsockname()[1]
-    path = bench.new_socket("tokend")
-    config = path.with_suffix(".conf")
-    config.write_text(DAEMON_CONFIG.format(url=sandbox.url, clients=2000, memory="64M")
-                      + f"http = {address}\n")
-    command = [BUILD / "clerk-tokend", "--config", config, "--socket", path]
-    bench.keep(SocketServer("clerk-tokend", command, path, "PING", bench.directory,
-                            core=SERVER_CORE, env=daemon_env()))
+    address = free_address()
+    bench.daemon(sandbox, memory="64M", http=address, core=SERVER_CORE)
     return f"http://{address}"
 
 

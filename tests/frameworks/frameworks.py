@@ -53,6 +53,14 @@ KEYS = {
     "CLERK_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
     "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
 }
+# What a page in a browser sends, through a reverse proxy. The daemon would refuse it of its own callers.
+BROWSER = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Origin": "http://localhost:3000",
+    "Sec-Fetch-Site": "same-origin",
+    "X-Forwarded-For": "192.0.2.1",
+    "Via": "1.1 proxy",
+}
 
 
 def note(text):
@@ -167,7 +175,9 @@ class App(harness.Child):
 
     def get(self, path, session_token=None):
         """Status and body of a request, signed in with that token."""
-        headers = {"Authorization": f"Bearer {session_token}"} if session_token else {}
+        headers = dict(BROWSER)
+        if session_token:
+            headers["Authorization"] = f"Bearer {session_token}"
         request = urllib.request.Request(self.url + path, headers=headers)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
