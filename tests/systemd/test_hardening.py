@@ -56,5 +56,25 @@ class Hardening(box.Case):
         self.assertEqual([n for n, r in inside["forbidden"].items() if r == "ok"], [], inside)
 
 
+    def token_over_http(self, *where):
+        text = self.box.run("curl", "-sS", "-X", "POST", "-H", f"Authorization: Bearer {box.SECRET_KEY}",
+                            *where)
+        self.assertEqual(json.loads(text)["object"], "token")
+
+    def test_the_front_listens(self):
+        """At a port, and at a socket in a directory that a drop-in gives it."""
+        self.box.give_key()
+        self.box.configure("[listen]\nhttp = 127.0.0.1:9465\n")
+        self.box.run("systemctl", "start", "clerk-tokend.service")
+        self.token_over_http("http://127.0.0.1:9465/v1/sessions/sess_1/tokens")
+        self.box.write("/run/systemd/system/clerk-tokend.service.d/http.conf",
+                       "[Service]\nRuntimeDirectory=clerk-tokend-http\n")
+        self.box.configure("[listen]\nhttp = unix:/run/clerk-tokend-http/http.sock\n")
+        self.box.run("systemctl", "daemon-reload")
+        self.box.run("systemctl", "restart", "clerk-tokend.service")
+        self.token_over_http("--unix-socket", "/run/clerk-tokend-http/http.sock",
+                             "http://localhost/v1/sessions/sess_1/tokens")
+
+
 if __name__ == "__main__":
     unittest.main()
