@@ -24,11 +24,11 @@ CC          ?= cc
 DEPS_BUILD := gcc pkg-config libcurl4-openssl-dev libcjson-dev libevent-dev libsystemd-dev \
               libsodium-dev libinih-dev libssl-dev
 DEPS_CHECK := $(DEPS_BUILD) libcmocka-dev python3 curl openssl netcat-openbsd nghttp2-proxy \
-              systemd clang clang-format valgrind gdb mandoc debhelper lintian \
+              systemd clang clang-format valgrind gdb mandoc debhelper lintian g++ abigail-tools \
               bash-completion fish zsh nodejs npm
 # What shows that Prometheus understands the metrics and the alerts; those tests are skipped without.
 DEPS_OPS := prometheus python3-prometheus-client
-DEPS_BENCH := $(DEPS_CHECK) memcached strace gnuplot-nox
+DEPS_BENCH := $(DEPS_CHECK) memcached nginx strace gnuplot-nox
 
 # ---------------------------------------------------------------------------------- flags
 
@@ -79,6 +79,7 @@ STRESS := $(wildcard tests/stress/*.c)
 REPLAY := $(wildcard tests/replay/*.c)
 MAN    := $(wildcard daemon/*.[1-8] client/*.[1-8] proto/*.[1-8] tests/sandbox/*.[1-8])
 BENCH_LIB := bench/bench.c bench/draw.c bench/histogram.c bench/protocol.c
+BENCH_CLIENT := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/client/*.c))
 SCALE := $(wildcard bench/scale/*.c)
 BENCH  := $(filter-out $(BENCH_LIB),$(wildcard bench/*.c))
 
@@ -182,7 +183,7 @@ $(BUILD)/tests/stress/%.tsan: tests/stress/%.c $(CLIENT) $(CLIENT_BASE) $(wildca
 	@mkdir -p $(@D)
 	$(call say,CC) $(CC) $(CPPFLAGS_ALL) -std=gnu17 -O1 -g $(WARNINGS) $(CFLAGS) -fsanitize=thread -o $@ $(filter %.c,$^) -pthread
 
-$(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/driver.o $(BUILD)/daemon.a
+$(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/driver.o $(call obj,$(CLIENT)) $(BUILD)/daemon.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST)
 
@@ -190,9 +191,15 @@ $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(call obj,$(BENCH_LIB))
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ -lcurl -lm
 
+$(BUILD)/bench/library: $(BUILD)/libclerktoken.a
+
 $(BUILD)/bench/core/%: $(BUILD)/obj/bench/core/%.o $(BUILD)/daemon.a
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DAEMON)
+
+$(BUILD)/bench/client/%: $(BUILD)/obj/bench/client/%.o $(BUILD)/obj/bench/bench.o $(BUILD)/libclerktoken.a
+	@mkdir -p $(@D)
+	$(call say,LINK) $(CC) $(LDFLAGS_ALL) -o $@ $^ -pthread
 
 $(BUILD)/bench/scale/scale: $(call obj,$(SCALE)) $(BUILD)/daemon.a
 	@mkdir -p $(@D)
@@ -221,7 +228,7 @@ test-bins: all $(UNIT_BINS) $(FUZZ_BINS) $(REPLAY_BIN) $(LOAD_BINS) $(ADAPTER_BI
 
 # What the tests of the Node.js package use; without it, those that need it are skipped.
 $(NODE_MODULES): client/node/package.json client/node/package-lock.json
-	$(call say,NPM) cd client/node && { npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=1 >/dev/null && \
+	$(call say,NPM) cd client/node && { npm ci --loglevel=error --ignore-scripts --no-audit --no-fund --fetch-retries=1 >/dev/null && \
 		touch node_modules/.package-lock.json || echo "npm has no packages for the tests of client/node"; }
 
 check-built: test-bins $(NODE_MODULES)
@@ -254,14 +261,21 @@ lint:
 STRESS_GETS ?= 1000000
 .PHONY: stress
 stress: all $(STRESS_BINS) $(STRESS_BINS:=.tsan)
-	@BUILD=$(BUILD) STRESS_GETS=$(STRESS_GETS) tests/run -v --timeout 3600 integ/test_stress
+	@BUILD=$(BUILD) STRESS_GETS=$(STRESS_GETS) python3 tests/integ/test_stress.py -v
+
+# What is in the library now becomes what programs may rely on; for a release, or what is new.
+.PHONY: abi-baseline
+abi-baseline: $(BUILD)/libclerktoken.so.$(SOMAJOR)
+	@tests/deps abigail-tools
+	tests/abi/abi dump $< > $(BUILD)/baseline.abi
+	mv $(BUILD)/baseline.abi client/abi/libclerktoken.so.$(SOMAJOR).abi
 
 FUZZ_SECONDS ?= 60
 fuzz:
 	@tests/fuzz/run $(FUZZ_SECONDS)
 
 bench: deps-bench
-	+@$(MAKE) --no-print-directory all $(BENCH_BINS)
+	+@$(MAKE) --no-print-directory all bench-bins
 	@BUILD=$(BUILD) bench/run $(BENCH_ARGS)
 
 # Clerk's SDK at the daemon's address; needs Node.js and npm's registry.
@@ -274,7 +288,7 @@ bench-node: all $(NODE_MODULES)
 	@BUILD=$(BUILD) node client/node/bench/bench.js $(BENCH_ARGS)
 
 .PHONY: bench-bins
-bench-bins: $(BENCH_BINS) $(BUILD)/bench/core/entries
+bench-bins: $(BENCH_BINS) $(BENCH_CLIENT) $(BUILD)/bench/core/entries
 
 # Scenes that can be run alone: make scale SCENES="steady crowd".
 SCENES ?= steady browsing mixed crowd stranger outage users watchers day

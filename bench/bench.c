@@ -1,8 +1,11 @@
 #define _GNU_SOURCE 1 /* program_invocation_short_name */
 #include "bench.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,23 +86,51 @@ void bench_session(uint64_t number, char ret_session[static BENCH_SESSION_SIZE])
 	p[BENCH_SESSION_SIZE - 1] = '\0';
 }
 
+union address {
+	struct sockaddr any;
+	struct sockaddr_un local;
+	struct sockaddr_in inet;
+};
+
+static void parse_address(const char *text, union address *ret_address)
+{
+	const char *port = strchr(text, ':');
+	char number[INET_ADDRSTRLEN];
+
+	*ret_address = (union address){ .local.sun_family = AF_UNIX };
+	if (*text == '/') {
+		if (strlen(text) >= sizeof(ret_address->local.sun_path))
+			bench_die("the socket's path is too long: %s", text);
+		memcpy(ret_address->local.sun_path, text, strlen(text));
+		return;
+	}
+	ret_address->inet.sin_family = AF_INET;
+	(void)snprintf(number, sizeof(number), "%.*s", port ? (int)(port - text) : 0, text);
+	if (inet_pton(AF_INET, number, &ret_address->inet.sin_addr) != 1)
+		bench_die("neither a path nor ADDRESS:PORT: %s", text);
+	ret_address->inet.sin_port = htons((uint16_t)bench_number("port", port + 1, UINT16_MAX));
+}
+
 int bench_connect(const char *path, uint64_t timeout_ms)
 {
 	struct timeval timeout = { (time_t)(timeout_ms / 1000),
 				   (suseconds_t)(timeout_ms % 1000 * 1000) };
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd;
+	union address address;
+	int fd, on = 1;
 
-	if (strlen(path) >= sizeof(address.sun_path))
-		bench_die("the socket's path is too long: %s", path);
-	memcpy(address.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	parse_address(path, &address);
+	fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		bench_die("socket: %s", strerror(errno));
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)))
 		bench_die("setsockopt: %s", strerror(errno));
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address))) {
+	if (address.any.sa_family == AF_INET &&
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
+		bench_die("setsockopt: %s", strerror(errno));
+	if (connect(fd, &address.any,
+		    address.any.sa_family == AF_INET ? sizeof(address.inet)
+						     : sizeof(address.local))) {
 		int error = errno;
 
 		(void)close(fd); /* never connected */

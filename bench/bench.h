@@ -33,9 +33,9 @@ uint64_t bench_number(const char *what, const char *text, uint64_t max);
 /* The session of key number: the same in every run, different for different numbers. */
 void bench_session(uint64_t number, char ret_session[static BENCH_SESSION_SIZE]);
 
-/* A blocking stream connection to path, whose reads and writes fail after timeout_ms. Returns the
- * descriptor, or -1 with errno when nobody listens there; other failures are the caller's to judge
- * by the same errno.
+/* A blocking stream connection to path, or to ADDRESS:PORT in numbers of IPv4, whose reads and
+ * writes fail after timeout_ms. Returns the descriptor, or -1 with errno when nobody listens there;
+ * other failures are the caller's to judge by the same errno.
  */
 int bench_connect(const char *path, uint64_t timeout_ms);
 

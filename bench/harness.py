@@ -31,6 +31,43 @@ max_memory = {memory}
 default_wait = 60s
 [listen]
 max_clients = {clients}
+http = {http}
+"""
+
+# One process, no logs; every answer with a token's body. /v1 answers from its configuration, or,
+# where it caches, from a file that Clerk's answer was kept in.
+NGINX_CONFIG = """\
+daemon off;
+master_process off;
+pid {directory}/nginx.pid;
+error_log {directory}/nginx-error.log;
+{user}
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  keepalive_requests 1000000000;
+  default_type application/json;
+  client_body_temp_path {directory}/nginx-body;
+  proxy_temp_path {directory}/nginx-proxy;
+  fastcgi_temp_path {directory}/nginx-fastcgi;
+  uwsgi_temp_path {directory}/nginx-uwsgi;
+  scgi_temp_path {directory}/nginx-scgi;
+  proxy_cache_path {directory}/nginx-cache keys_zone=tokens:16m use_temp_path=off;
+  server {{
+    listen {address};
+    location / {{ return 200 '{{"object":"token","jwt":"{token}"}}'; }}
+  }}
+  server {{
+    listen {cached_address};
+    location / {{
+      proxy_pass {url};
+      proxy_cache tokens;
+      proxy_cache_methods POST;
+      proxy_cache_key $request_uri;
+      proxy_cache_valid 200 1h;
+    }}
+  }}
+}}
 """
 
 
@@ -180,14 +217,14 @@ class Bench:
     def sandbox(self):
         return self.keep(Sandbox(self.directory))
 
-    def daemon_command(self, url, path, clients=2000, memory="512M"):
+    def daemon_command(self, url, path, clients=2000, memory="512M", http="off"):
         config = path.with_suffix(".conf")
-        config.write_text(DAEMON_CONFIG.format(url=url, clients=clients, memory=memory))
+        config.write_text(DAEMON_CONFIG.format(url=url, clients=clients, memory=memory, http=http))
         return [BUILD / "clerk-tokend", "--config", config, "--socket", path]
 
-    def daemon(self, sandbox, clients=2000, under=(), memory="512M", **options):
+    def daemon(self, sandbox, clients=2000, under=(), memory="512M", http="off", **options):
         path = self.new_socket("tokend")
-        command = [*under, *self.daemon_command(sandbox.url, path, clients, memory)]
+        command = [*under, *self.daemon_command(sandbox.url, path, clients, memory, http)]
         return self.keep(SocketServer("clerk-tokend", command, path, "PING", self.directory,
                                       env=daemon_env(), **options))
 
@@ -200,6 +237,19 @@ class Bench:
         path = self.new_socket("memcached")
         return self.keep(SocketServer("memcached", self.memcached_command(path, clients), path,
                                       "version", self.directory, **options))
+
+    def nginx(self, sandbox, address, cached_address, **options):
+        """An nginx at both; what it serves at the second is Clerk's, and kept."""
+        need("nginx")
+        config = self.directory / "nginx.conf"
+        config.write_text(NGINX_CONFIG.format(
+            directory=self.directory, address=address, cached_address=cached_address,
+            user="user root;" if os.geteuid() == 0 else "", url=sandbox.url,
+            token="v" * self.token_size))
+        server = self.keep(Server("nginx", ["nginx", "-c", config, "-e", "stderr"], self.directory,
+                                  **options))
+        server.wait_for(lambda: is_listening(address), 10)
+        return server
 
     def floor(self, under=(), **options):
         path = self.new_socket("floor")
@@ -217,7 +267,8 @@ class Bench:
 
     def load(self, server, protocol, core=LOAD_CORE, pid=None, **options):
         """Runs the load generator; options become its options: for_=400 is --for 400."""
-        command = [TOOLS / "load", "--socket", server.path, "--protocol", protocol,
+        command = [TOOLS / "load", "--socket", options.pop("at", None) or server.path,
+                   "--protocol", protocol,
                    "--length", self.token_size, "--timeout", 60000]
         for name, value in options.items():
             option = "--" + name.strip("_").replace("_", "-")
@@ -233,6 +284,20 @@ class Bench:
         more = {} if memcached else {"owner": True}
         return self.load(server, "set" if memcached else "tokend", first=first, keys=count,
                          count=count, **shape, **more, **options)
+
+
+def free_address():
+    """ADDRESS:PORT where nobody listens."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{s.getsockname()[1]}"
+
+
+def is_listening(address):
+    is_local = address.startswith("unix:")
+    host, _, port = address.rpartition(":")
+    with socket.socket(socket.AF_UNIX if is_local else socket.AF_INET) as s:
+        return s.connect_ex(address[len("unix:"):] if is_local else (host, int(port))) == 0
 
 
 def busy_share(seconds=0.5):

@@ -1,4 +1,4 @@
-/* Closed-loop load generator for Unix stream sockets.
+/* Closed-loop load generator for stream sockets.
  *
  * Each of C connections keeps D requests in flight; a reply makes room for the next request, and
  * all the requests that one read made room for leave in one write. Every reply is checked: framing,
@@ -34,7 +34,7 @@ enum {
 };
 
 static const char usage_text[] =
-    "usage: load --socket PATH --protocol tokend|get|meta|set [options]\n"
+    "usage: load --socket PATH|ADDRESS:PORT --protocol tokend|get|meta|set|http [options]\n"
     "  --connections N  (1)       --depth N      requests in flight on each (1)\n"
     "  --for MS         (1000)    --warm-up MS   not measured (0)\n"
     "  --count N        send N requests instead of for a time\n"
@@ -48,7 +48,7 @@ static const char usage_text[] =
     "  --timeout MS     the latest that a reply may come (10000)\n";
 
 struct options {
-	const char *socket, *protocol_name;
+	const char *socket, *protocol_name, *host;
 	enum protocol protocol;
 	uint64_t connections, depth, for_ms, warm_up_ms, count, keys, first, length, idle, server,
 	    timeout_ms, sequential, verify, owner;
@@ -229,9 +229,9 @@ static void fill(struct load *load, struct connection *connection)
 		size_t at = (connection->oldest + connection->in_flight) % options->depth;
 
 		connection->slots[at] = (struct slot){ next_key(load), now_ns };
-		connection->out_size +=
-		    protocol_request(options->protocol, load->sessions[connection->slots[at].key],
-				     options->length, connection->out + connection->out_size);
+		connection->out_size += protocol_request(
+		    options->protocol, options->host, load->sessions[connection->slots[at].key],
+		    options->length, connection->out + connection->out_size);
 		connection->in_flight++;
 		load->sent++;
 	}
@@ -270,7 +270,8 @@ static int open_idle(struct load *load, uint64_t key)
 {
 	const struct options *options = &load->options;
 	char request[REQUEST_MAX];
-	size_t size = protocol_request(options->protocol, load->sessions[key], 0, request),
+	size_t size = protocol_request(options->protocol, options->host, load->sessions[key], 0,
+				       request),
 	       have = 0;
 	struct reply reply;
 	int fd = connect_server(options);
@@ -528,6 +529,7 @@ static struct options parse_options(int argc, char **argv)
 			take_text(&options, argv[i], argv[i + 1]);
 		i += used;
 	}
+	options.host = options.socket && *options.socket != '/' ? options.socket : "localhost";
 	options.protocol = protocol_find(options.protocol_name ? options.protocol_name : "");
 	if (!options.socket || options.protocol == PROTOCOL_COUNT || !options.connections ||
 	    !options.depth || !options.keys || (options.count && options.warm_up_ms) ||

@@ -7,7 +7,7 @@
 
 enum protocol protocol_find(const char *name)
 {
-	static const char *const names[PROTOCOL_COUNT] = { "tokend", "get", "meta", "set" };
+	static const char *const names[PROTOCOL_COUNT] = { "tokend", "get", "meta", "set", "http" };
 	enum protocol protocol = 0;
 
 	while (protocol < PROTOCOL_COUNT && strcmp(names[protocol], name) != 0)
@@ -33,7 +33,31 @@ static size_t write_set(const char *session, size_t length, char *out)
 	return head + length + 2;
 }
 
-size_t protocol_request(enum protocol protocol, const char *session, size_t value_length, char *out)
+/* What @clerk/backend sends. */
+static size_t write_http(const char *host, const char *session, char *out)
+{
+	int length = snprintf(out, REQUEST_MAX,
+			      "POST /v1/sessions/%s/tokens/" BENCH_TEMPLATE " HTTP/1.1\r\n"
+			      "host: %s\r\n"
+			      "connection: keep-alive\r\n"
+			      "Clerk-API-Version: 2026-05-12\r\n"
+			      "user-agent: @clerk/backend@3.25.0\r\n"
+			      "authorization: Bearer sk_test_sandbox\r\n"
+			      "Content-Type: application/json\r\n"
+			      "accept: */*\r\n"
+			      "accept-language: *\r\n"
+			      "sec-fetch-mode: cors\r\n"
+			      "accept-encoding: gzip, deflate\r\n"
+			      "content-length: 0\r\n\r\n",
+			      session, host);
+
+	if (length < 0 || length >= REQUEST_MAX)
+		bench_die("the host's name is too long: %s", host);
+	return (size_t)length;
+}
+
+size_t protocol_request(enum protocol protocol, const char *host, const char *session,
+			size_t value_length, char *out)
 {
 	static const struct {
 		const char *before, *after; /* the session */
@@ -46,6 +70,8 @@ size_t protocol_request(enum protocol protocol, const char *session, size_t valu
 
 	if (protocol == PROTOCOL_SET)
 		return write_set(session, value_length, out);
+	if (protocol == PROTOCOL_HTTP)
+		return write_http(host, session, out);
 	p = stpcpy(p, parts[protocol].before);
 	p = mempcpy(p, session, BENCH_SESSION_SIZE - 1);
 	p = stpcpy(p, parts[protocol].after);
@@ -124,6 +150,33 @@ static bool parse_memcached(enum protocol protocol, const char *session, const c
 	return true;
 }
 
+/* A 200 with Content-Length and {"object":"token","jwt":"..."}. */
+static bool parse_http(const char *text, size_t size, struct reply *reply)
+{
+	static const char field[] = "\r\nContent-Length: ", before[] = "\"jwt\":\"";
+	const char *end = memmem(text, size, "\r\n\r\n", 4), *length, *value;
+	size_t body = 0;
+
+	if (!end)
+		return false;
+	length = memmem(text, (size_t)(end - text), field, sizeof(field) - 1);
+	if (strncmp(text, "HTTP/1.1 200 ", 13) != 0 || !length)
+		die_of(text, (size_t)(end - text));
+	for (const char *c = length + sizeof(field) - 1; *c >= '0' && *c <= '9'; c++)
+		body = body * 10 + (size_t)(*c - '0');
+	reply->size = (size_t)(end + 4 - text) + body;
+	if (body > VALUE_MAX)
+		bench_die("a body of %zu bytes", body);
+	if (size < reply->size)
+		return false;
+	value = memmem(end + 4, body, before, sizeof(before) - 1);
+	if (!value || text[reply->size - 2] != '"')
+		bench_die("a body of %zu bytes without a token", body);
+	reply->value = value + sizeof(before) - 1;
+	reply->length = (size_t)(text + reply->size - 2 - reply->value);
+	return true;
+}
+
 bool protocol_reply(enum protocol protocol, const char *session, const char *text, size_t size,
 		    struct reply *ret_reply)
 {
@@ -131,6 +184,8 @@ bool protocol_reply(enum protocol protocol, const char *session, const char *tex
 	struct reply reply = { 0 };
 	size_t line;
 
+	if (protocol == PROTOCOL_HTTP)
+		return parse_http(text, size, ret_reply);
 	if (!lf)
 		return false;
 	line = (size_t)(lf - text);

@@ -14,13 +14,14 @@ enum protocol {
 	PROTOCOL_GET,	 /* memcached "get" */
 	PROTOCOL_META,	 /* memcached "mg KEY v" */
 	PROTOCOL_SET,	 /* memcached "set": fills it */
+	PROTOCOL_HTTP,	 /* as Clerk's SDK asks for a token */
 	PROTOCOL_COUNT,
 };
 
 enum {
 	REPLY_MAX = 4096,  /* bytes of one reply, its end included */
 	VALUE_MAX = 3072,  /* bytes of one value */
-	REQUEST_MAX = 128, /* bytes of one request without a value */
+	REQUEST_MAX = 640, /* bytes of one request without a value */
 };
 
 struct reply {
@@ -29,15 +30,16 @@ struct reply {
 	size_t length;	   /* of the value */
 };
 
-/* The protocol that name stands for: tokend, get, meta, set. PROTOCOL_COUNT: none. */
+/* The protocol that name stands for: tokend, get, meta, set, http. PROTOCOL_COUNT: none. */
 enum protocol protocol_find(const char *name);
 
 /* The most bytes that a request with a value of that length takes. */
 size_t protocol_request_max(enum protocol protocol, size_t value_length);
 
-/* Writes the request for session to out (protocol_request_max bytes). Returns its length. */
-size_t protocol_request(enum protocol protocol, const char *session, size_t value_length,
-			char *out);
+/* Writes the request for session to the server at host, which HTTP wants to know, to out
+ * (protocol_request_max bytes). Returns its length. */
+size_t protocol_request(enum protocol protocol, const char *host, const char *session,
+			size_t value_length, char *out);
 
 /* Reads the reply to a request for session from the first bytes of text. False: more bytes are
  * needed. Dies (bench_die) on whatever is not a well-formed success for that session.

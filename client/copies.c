@@ -11,7 +11,7 @@
 #include <errno.h>
 
 #define LINE_SIZE 64
-#define BYTES_PER_SLOT 256 /* a quarter of a usual token's, so that few buckets are ever full */
+#define BYTES_PER_SLOT 128 /* an eighth of a usual token, so that buckets are hardly ever full */
 #define GROUP 4		   /* buckets that share out a session's copies */
 #define BUCKETS_MIN 16
 #define BUCKETS_MAX ((size_t)1 << 22)
@@ -48,19 +48,34 @@ static uint64_t mix(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+static uint64_t load(const char *from, size_t size)
+{
+	uint64_t word = 0;
+
+	memcpy(&word, from, size);
+	return word;
+}
+
+/* The last 8 bytes, or all where there are fewer; bytes may be read twice. */
+static uint64_t load_end(struct span s)
+{
+	if (s.len >= 8)
+		return load(s.ptr + s.len - 8, 8);
+	if (s.len >= 4)
+		return load(s.ptr, 4) << 32 | load(s.ptr + s.len - 4, 4);
+	if (s.len == 0)
+		return 0;
+	return load(s.ptr, 1) << 16 | load(s.ptr + s.len / 2, 1) << 8 | load(s.ptr + s.len - 1, 1);
+}
+
 static uint64_t hash(uint64_t h, struct span s)
 {
 	static const uint64_t odd = 0x9e3779b97f4a7c15;
-	uint64_t word = 0;
 
-	h = mix(h ^ s.len, odd);
-	for (; s.len >= sizeof(word); s.ptr += sizeof(word), s.len -= sizeof(word)) {
-		memcpy(&word, s.ptr, sizeof(word));
-		h = mix(h ^ word, odd);
-	}
-	for (word = 0; s.len; s.len--)
-		word = word << 8 | (unsigned char)*s.ptr++;
-	return mix(h ^ word, odd);
+	h ^= mix(s.len + 1, odd);
+	for (size_t i = 0; i + 8 < s.len; i += 8)
+		h = mix(h ^ load(s.ptr + i, 8), odd);
+	return mix(h ^ load_end(s), odd);
 }
 
 static struct hashes hash_key(const struct token_key *key)
@@ -211,7 +226,7 @@ struct clerktoken_token *copies_find(struct copies *c, const struct token_key *k
 
 /* ---- keeping */
 
-/* What may go from a bucket: the slot that is best replaced, and what is in it. */
+/* What may give way: a slot, and what is in it. */
 struct victim {
 	_Atomic uint64_t *slot;
 	struct clerktoken_token *token; /* only to be compared: it isn't held. NULL: none */
@@ -221,11 +236,11 @@ struct victim {
 #define RANK_SAME INT64_MIN
 #define RANK_EMPTY (INT64_MIN + 1)
 
-/* Another copy of the key (NULL: of none) goes first; what has ended is wiped on the way, and what
- * ends first is worth least. */
-static struct victim judge(struct copies *c, struct copies_bucket *bucket, _Atomic uint64_t *slot,
+/* What has ended is wiped on the way. */
+static struct victim judge(struct copies *c, struct copies_bucket *bucket, size_t way,
 			   const struct token_key *key, struct mono now)
 {
+	_Atomic uint64_t *slot = &bucket->slots[way];
 	struct victim victim = { .slot = slot, .rank = RANK_EMPTY };
 	struct clerktoken_token *token;
 
@@ -244,15 +259,17 @@ static struct victim judge(struct copies *c, struct copies_bucket *bucket, _Atom
 	return victim;
 }
 
+/* What gives way to `key`: another copy of it, else an empty slot, else what ends first; to none
+ * (NULL): what ends first, if there is anything. */
 static struct victim find_victim(struct copies *c, struct copies_bucket *bucket,
 				 const struct token_key *key, struct mono now)
 {
-	struct victim best = { .rank = INT64_MAX };
+	struct victim best = { .slot = NULL };
 
 	for (size_t i = 0; i < COPIES_WAYS; i++) {
-		struct victim victim = judge(c, bucket, &bucket->slots[i], key, now);
+		struct victim victim = judge(c, bucket, i, key, now);
 
-		if (!best.slot || victim.rank < best.rank)
+		if ((key || victim.token) && (!best.slot || victim.rank < best.rank))
 			best = victim;
 	}
 	return best;
@@ -266,16 +283,13 @@ static struct copies_bucket *next_bucket(struct copies *c)
 static bool make_room(struct copies *c, size_t size, struct mono now)
 {
 	for (int i = 0; i < ROOM_MAX; i++) {
-		struct copies_bucket *bucket;
 		struct victim victim;
 
 		if (atomic_load_explicit(&c->bytes, memory_order_relaxed) + size <= c->max_bytes)
 			return true;
-		bucket = next_bucket(c);
-		victim = find_victim(c, bucket, NULL, now);
-		if (victim.token)
-			(void)replace(c, victim.slot, victim.token,
-				      NULL); /* or somebody else did */
+		victim = find_victim(c, next_bucket(c), NULL, now);
+		if (victim.slot) /* or somebody else takes it */
+			(void)replace(c, victim.slot, victim.token, NULL);
 	}
 	return false;
 }

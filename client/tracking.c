@@ -9,7 +9,7 @@
 #define PAUSE_MIN_MS 100
 #define PAUSE_MAX_MS 60000
 #define LASTED_MS PAUSE_MAX_MS /* a connection that has lasted so long was a good one */
-#define RECEIVES_MAX 64	       /* in a look: who is that far behind had better forget all */
+#define RECEIVES_MAX 16	       /* in a look: who is that far behind had better forget all */
 
 static int64_t coarse_ns(void)
 {

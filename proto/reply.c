@@ -188,7 +188,7 @@ static int parse_token_field(struct span name, struct span value, struct token_v
 	return 0;
 }
 
-/* JWT id=… exp=… ttl=… and more: these four are what makes it a token. */
+/* A JWT, and id=… exp=… ttl=… and more: these four are what makes it a token. */
 static int parse_token(struct span jwt, struct span fields, struct token_view *ret)
 {
 	struct token_view t = { .jwt = jwt, .exp_s = UINT64_MAX, .ttl_ms = -1 };
@@ -196,8 +196,6 @@ static int parse_token(struct span jwt, struct span fields, struct token_view *r
 	bool has_id = false;
 	struct span field, name;
 
-	if (!wire_is_jwt(jwt))
-		return -EBADMSG;
 	while (span_split(&fields, ' ', &field)) {
 		if (!span_split(&field, '=', &name) || !field.ptr)
 			continue;
@@ -277,7 +275,7 @@ static int parse_push(struct span rest, struct reply *r)
 		return 0;
 	}
 	r->type = PUSH_TOKEN;
-	return parse_token(field, rest, &r->token);
+	return wire_is_jwt(field) ? parse_token(field, rest, &r->token) : -EBADMSG;
 }
 
 int reply_parse(struct span line, struct reply *ret)
@@ -286,7 +284,7 @@ int reply_parse(struct span line, struct reply *ret)
 	struct span rest = line, word;
 	int result;
 
-	if (!wire_is_all(line, CLASS_PRINT) || !span_split(&rest, ' ', &word))
+	if (!wire_is_print(line) || !span_split(&rest, ' ', &word))
 		return -EBADMSG;
 	if (word.len > 1 && word.ptr[0] == '#') {
 		r.tag = span_of(word.ptr + 1, word.len - 1);

@@ -5,8 +5,8 @@
 #include <emmintrin.h>
 #endif
 
-#define WORD (CLASS_SESSION | CLASS_TEMPLATE | CLASS_TAG | CLASS_JWT | CLASS_PRINT)
-#define DOT (CLASS_TEMPLATE | CLASS_TAG | CLASS_JWT | CLASS_PRINT)
+#define WORD (CLASS_SESSION | CLASS_TEMPLATE | CLASS_TAG | CLASS_PRINT)
+#define DOT (CLASS_TEMPLATE | CLASS_TAG | CLASS_PRINT)
 #define TILDE (CLASS_TEMPLATE | CLASS_PRINT)
 #define COLON (CLASS_TAG | CLASS_PRINT)
 
@@ -102,10 +102,29 @@ size_t wire_session_len(struct span s)
 		n++;
 	return n;
 }
+
+bool wire_is_print(struct span s)
+{
+	lanes c, good = { 0 };
+	size_t n = 0;
+
+	good = ~good;
+	for (; s.len - n >= sizeof(lanes); n += sizeof(lanes)) {
+		memcpy(&c, s.ptr + n, sizeof(c));
+		good &= (lanes)(c - ' ' <= '~' - ' ');
+	}
+	return (unsigned)__builtin_ia32_pmovmskb128((__v16qi)good) == 0xffff &&
+	       wire_is_all(span_of(s.ptr + n, s.len - n), CLASS_PRINT);
+}
 #else
 size_t wire_session_len(struct span s)
 {
 	return wire_class_len(s, CLASS_SESSION);
+}
+
+bool wire_is_print(struct span s)
+{
+	return wire_is_all(s, CLASS_PRINT);
 }
 #endif
 
@@ -129,19 +148,20 @@ bool wire_is_template(struct span s)
 	       !span_is(s, ".") && !span_is(s, "..") && !span_is(s, WIRE_NO_TEMPLATE);
 }
 
+/* base64url has the characters of session ids. */
 bool wire_is_jwt(struct span s)
 {
-	struct span part;
-	int parts = 0;
+	for (int parts = 1;; parts++) {
+		size_t len = wire_session_len(s);
 
-	if (!wire_is_all(s, CLASS_JWT))
-		return false;
-	while (span_split(&s, '.', &part)) {
-		if (part.len == 0)
+		if (len == 0)
 			return false;
-		parts++;
+		if (len == s.len || parts == 3)
+			return len == s.len && parts == 3;
+		if (s.ptr[len] != '.')
+			return false;
+		s = span_of(s.ptr + len + 1, s.len - len - 1);
 	}
-	return parts == 3;
 }
 
 const char *verb_name(enum verb verb)

@@ -75,8 +75,7 @@ enum wire_class {
 	CLASS_SESSION = 1,  /* ALPHA DIGIT _ - */
 	CLASS_TEMPLATE = 2, /* ALPHA DIGIT _ - . ~ */
 	CLASS_TAG = 4,	    /* ALPHA DIGIT _ - . : */
-	CLASS_JWT = 8,	    /* base64url and the dots of RFC 7519 */
-	CLASS_PRINT = 16,   /* space to tilde */
+	CLASS_PRINT = 8,    /* space to tilde */
 };
 
 extern const unsigned char wire_classes[256];
@@ -100,6 +99,9 @@ bool wire_is_session(struct span s);
 
 /* As wire_class_len(s, CLASS_SESSION), sixteen characters at once where the machine can. */
 size_t wire_session_len(struct span s);
+
+/* As wire_is_all(s, CLASS_PRINT), in the same way. */
+bool wire_is_print(struct span s);
 
 /* Neither "." nor "..", which would change the path of a URL; "-" is no name either. */
 bool wire_is_template(struct span s);

@@ -372,6 +372,7 @@ class Player:
             self.client.tell(expand(rest))
         elif sigil == "=":
             self.flush()
+            self.skipped = None
             self.expect_result(rest)
         elif sigil in ("asks", "copied"):
             self.flush()

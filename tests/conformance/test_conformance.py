@@ -51,7 +51,9 @@ def client(name, command, *can):
 
 GET_OPTIONS = ("min_ttl", "expires_in", "not")
 
-Sync = client("Sync", [str(harness.BUILD / "tests/conformance/sync")], "drop", "watch", *GET_OPTIONS)
+Sync = client("Sync", [str(harness.BUILD / "tests/conformance/sync")], "copies", "drop", "watch", *GET_OPTIONS)
+Async = client("Async", [str(harness.BUILD / "tests/conformance/async")], "concurrent", "drop",
+               "watch", *GET_OPTIONS)
 Python = client("Python", [sys.executable, str(ADAPTERS / "python.py")], *GET_OPTIONS)
 if NODE_PACKAGE.exists() and shutil.which("node"):
     Node = client("Node", ["node", str(ADAPTERS / "node.mjs")], "concurrent", "copies", "drop",

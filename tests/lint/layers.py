@@ -22,7 +22,10 @@ ROOMS = [
     # The scale simulator and bench/core drive the real core; what measures the daemon knows its socket
     # only.
     (r"bench/core/.*", [r"daemon/core/.*", r"proto/.*", r"base/.*"]),
+    # What measures the library is a program of its users'.
+    (r"bench/client/.*", [r"bench/.*", r"client/clerktoken\.h"]),
     (r"bench/scale/.*", [r"bench/.*", r"daemon/core/.*", r"proto/.*", r"base/.*"]),
+    (r"bench/library\.c", [r"bench/.*", r"client/clerktoken\.h"]),
     (r"bench/.*", [r"bench/.*"]),
     (r"examples/.*", [r"clerktoken\.h", r"client/clerktoken\.h"]),
     (r"tests/.*", [r".*"]),

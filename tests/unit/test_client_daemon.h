@@ -24,6 +24,7 @@ struct daemon_connection {
 	struct daemon *daemon;
 	pthread_t thread;
 	int fd; /* -1: ended */
+	bool tracks;
 };
 
 struct daemon {
@@ -36,8 +37,14 @@ struct daemon {
 	pthread_cond_t changed; /* the watcher */
 	struct daemon_connection connections[DAEMON_CONNECTIONS_MAX];
 	unsigned accepted, requests;
-	unsigned long renewed; /* the number of what WATCH is answered with; 0: as GET */
-	int watcher;	       /* the latest connection on which WATCH was answered, or -1 */
+	unsigned long renewed;	   /* the number of what WATCH is answered with; 0: as GET */
+	int watcher;		   /* the latest connection on which WATCH was answered, or -1 */
+	unsigned trackers;	   /* connections that track */
+	unsigned tracks;	   /* how often that was asked for */
+	const char *refuses_track; /* the end of its answer to TRACK; NULL: it agrees */
+	unsigned long tokens;	   /* the number of the latest token of sess_keep and the like */
+	unsigned held;		   /* requests for sess_held that wait */
+	bool lets_go;		   /* they needn't wait any more */
 	char last[LINE_SIZE];
 };
 
@@ -89,6 +96,49 @@ static void put_for_ever(int fd, const char *text)
 {
 	while (put_text(fd, text))
 		;
+}
+
+/* Each time another token, to be handed out for so long. */
+static bool put_next(struct daemon *d, int fd, const char *head, unsigned reuse_ms)
+{
+	char line[LINE_SIZE];
+	unsigned long number;
+
+	pthread_mutex_lock(&d->mutex);
+	number = ++d->tokens;
+	pthread_mutex_unlock(&d->mutex);
+	(void)snprintf(line, sizeof(line),
+		       "%s aa.%lu.cc id=%016lx exp=2000000000 ttl=60000 reuse=%u state=fresh\n",
+		       head, number, number, reuse_ms);
+	return put_text(fd, line);
+}
+
+/* A token that is made when it is asked for, and sent when the test says so. */
+static bool put_held(struct daemon *d, int fd, const char *head)
+{
+	char line[LINE_SIZE];
+
+	pthread_mutex_lock(&d->mutex);
+	(void)snprintf(line, sizeof(line),
+		       "%s aa.%lu.cc id=%016lx exp=2000000000 ttl=60000 reuse=50000\n", head,
+		       d->tokens + 1, d->tokens + 1);
+	d->tokens++;
+	d->held++;
+	pthread_cond_broadcast(&d->changed);
+	while (!d->lets_go)
+		(void)pthread_cond_wait(&d->changed, &d->mutex);
+	pthread_mutex_unlock(&d->mutex);
+	return put_text(fd, line);
+}
+
+static bool answer_keep(struct daemon *d, int fd, const char *tag, const char *session)
+{
+	char head[64];
+
+	(void)snprintf(head, sizeof(head), "%s OK", tag);
+	if (strcmp(session, "sess_held") == 0)
+		return put_held(d, fd, head);
+	return put_next(d, fd, head, strcmp(session, "sess_keep_short") == 0 ? 30 : 50000);
 }
 
 /* The number behind the session's name: "sess_ok7" is 7. */
@@ -166,6 +216,27 @@ static bool answer_watch(struct daemon_connection *c, const char *tag, const cha
 	return is_open;
 }
 
+/* Whoever has seen the answer to TRACK is told of drops. */
+static bool answer_track(struct daemon_connection *c, const char *tag)
+{
+	struct daemon *d = c->daemon;
+	char line[LINE_SIZE];
+	bool is_open;
+
+	pthread_mutex_lock(&d->mutex);
+	(void)snprintf(line, sizeof(line), "%s %s\n", tag,
+		       d->refuses_track ? d->refuses_track : "OK");
+	is_open = put_text(c->fd, line);
+	if (is_open && !d->refuses_track && !c->tracks) {
+		c->tracks = true;
+		d->trackers++;
+	}
+	d->tracks++;
+	pthread_cond_broadcast(&d->changed);
+	pthread_mutex_unlock(&d->mutex);
+	return is_open;
+}
+
 /* Notes a line "#N VERB [SESSION ...]" and answers it. */
 static bool take_request(struct daemon_connection *c, struct span line)
 {
@@ -195,6 +266,10 @@ static bool take_request(struct daemon_connection *c, struct span line)
 		return put_text(c->fd, tag_text) && put_text(c->fd, " OK dropped=3\n");
 	if (span_is(verb, "UNWATCH"))
 		return put_text(c->fd, tag_text) && put_text(c->fd, " OK\n");
+	if (span_is(verb, "TRACK"))
+		return answer_track(c, tag_text);
+	if (strncmp(session_text, "sess_keep", 9) == 0 || strcmp(session_text, "sess_held") == 0)
+		return answer_keep(d, c->fd, tag_text, session_text);
 	if (span_is(verb, "WATCH"))
 		return answer_watch(c, tag_text, session_text);
 	if (strcmp(session_text, "sess_restart") == 0)
@@ -227,6 +302,8 @@ static void *serve(void *argument)
 	pthread_mutex_lock(&c->daemon->mutex);
 	if (c->daemon->watcher == c->fd)
 		c->daemon->watcher = -1;
+	c->daemon->trackers -= c->tracks;
+	c->tracks = false;
 	(void)close(c->fd);
 	c->fd = -1;
 	pthread_mutex_unlock(&c->daemon->mutex);
@@ -330,6 +407,51 @@ static inline void daemon_renew(struct daemon *d, unsigned long number)
 	pthread_mutex_lock(&d->mutex);
 	d->renewed = number;
 	pthread_mutex_unlock(&d->mutex);
+}
+
+/* Waits until somebody tracks, and sends those that do a text. NULL: closes the connections of
+ * those that do now. */
+static inline void daemon_tell(struct daemon *d, const char *text)
+{
+	pthread_mutex_lock(&d->mutex);
+	while (text && d->trackers == 0)
+		(void)pthread_cond_wait(&d->changed, &d->mutex);
+	for (unsigned i = 0; i < d->accepted; i++) {
+		if (!d->connections[i].tracks)
+			continue;
+		if (text)
+			(void)send(d->connections[i].fd, text, strlen(text),
+				   MSG_DONTWAIT | MSG_NOSIGNAL);
+		else
+			(void)shutdown(d->connections[i].fd, SHUT_RDWR);
+	}
+	pthread_mutex_unlock(&d->mutex);
+}
+
+static inline void daemon_await_held(struct daemon *d)
+{
+	pthread_mutex_lock(&d->mutex);
+	while (d->held == 0)
+		(void)pthread_cond_wait(&d->changed, &d->mutex);
+	pthread_mutex_unlock(&d->mutex);
+}
+
+static inline void daemon_let_go(struct daemon *d)
+{
+	pthread_mutex_lock(&d->mutex);
+	d->lets_go = true;
+	pthread_cond_broadcast(&d->changed);
+	pthread_mutex_unlock(&d->mutex);
+}
+
+static inline unsigned daemon_tracks(struct daemon *d)
+{
+	unsigned tracks;
+
+	pthread_mutex_lock(&d->mutex);
+	tracks = d->tracks;
+	pthread_mutex_unlock(&d->mutex);
+	return tracks;
 }
 
 static inline unsigned daemon_accepted(struct daemon *d)

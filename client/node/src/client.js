@@ -74,6 +74,7 @@ class Client {
     this.connection = new Connection({
       path: this.socket,
       track: max > 0,
+      moment: () => this.copies.moment(),
       onPush: (event, fields) => event === 'DROP' && this.forget(...fields),
       onLost: () => this.copies.clear(),
     });
@@ -124,7 +125,7 @@ class Client {
     const line = wire.formatGet(session, template, { expiresIn, minTtl, wait, not });
     return this.ask(line, this.timeoutOf(options), options.signal, (text, at, request) => {
       const token = wire.readToken(text, at);
-      if (request.mayKeep && this.connection.isTracking)
+      if (this.connection.isTracking)
         this.copies.keep(session, template, expiresIn, token, request.promise, request.sentAt);
       return new Token(token.jwt, token.id);
     });
@@ -144,7 +145,7 @@ class Client {
   /* Resolves to what read(line, at, request) makes of the OK. */
   ask(line, timeoutMs, signal, read) {
     const deadline = performance.now() + timeoutMs;
-    const request = { line, deadline, tag: '', serial: 0, sentAt: null, mayKeep: true };
+    const request = { line, deadline, tag: '', serial: 0, sends: 0, sentAt: null };
     request.promise = new Promise((resolve, reject) => {
       request.take = (text, at) => resolve(read(text, at, request));
       request.fail = reject;
@@ -166,13 +167,11 @@ class Client {
     }
   }
 
-  /* Of what was dropped no copy is left, and none is made from an answer to an earlier question. */
+  /* As a push names what was dropped. */
   forget(session, template) {
-    const all = session === '*';
-    const name = template === '-' ? '' : template;
-    if (all) this.copies.clear();
-    else this.copies.drop(session, template === '*' ? undefined : name);
-    for (const request of this.connection.pending.all()) request.mayKeep = false;
+    if (session === '*') this.copies.clear();
+    else if (template === '*') this.copies.drop(session);
+    else this.copies.drop(session, template === '-' ? '' : template);
   }
 
   async drop(session, template, { signal } = NO_OPTIONS) {

@@ -4,14 +4,14 @@
  * One connection to the daemon: opened with the first request, opened again when it was lost.
  *
  * A request is { line, deadline, take(line, at), fail(error) }: its line without tag and LF, when to
- * give up (ms of performance.now()), and two functions of which one is called, once. Here it gets
- * `sentAt`, and `mayKeep`: no drop has come since. All requests are tagged and pipelined; those of
- * a tick leave with one write.
+ * give up (ms of performance.now()), and two functions of which one is called, once. `sentAt` is the
+ * moment at which it was last sent. All requests are tagged and pipelined; those of a tick leave
+ * with one write.
  *
  * What is `pending` was sent, or will be once there is a connection. If the connection is lost, it
- * is sent again on the next one: no request changes anything but DROP, which may be repeated. For
- * RESTART_MS after a connection that worked was lost, the daemon is taken to be restarting; else a
- * connection that can't be had fails what is pending, at once.
+ * is sent again on the next one, SENDS_MAX times in all: no request changes anything but DROP,
+ * which may be repeated. For RESTART_MS after a connection that worked was lost, the daemon is taken
+ * to be restarting; else a connection that can't be had fails what is pending, at once.
  *
  * While something is pending the process stays alive; an idle connection doesn't keep it.
  *
@@ -22,17 +22,18 @@
 const net = require('node:net');
 
 const { ClerkAPIResponseError } = require('./errors.js');
-const { now } = require('./copies.js');
 const { Pending } = require('./pending.js');
 const wire = require('./wire.js');
 
 const PENDING_MAX = 65536;
 const READ_SIZE = 65536;
 const RESTART_MS = 3000;
+const SENDS_MAX = 3;
 const PAUSE_MIN_MS = 20;
 const PAUSE_MAX_MS = 500;
 const TRACK_TAG = 'track';
 
+const HANGUP = new Error('closed by the daemon');
 const ABSENT = new Set(['ENOENT', 'ECONNREFUSED', 'ENOTDIR', 'ENOTSOCK', 'EPROTOTYPE']);
 
 function refusal(error, path) {
@@ -44,10 +45,11 @@ function refusal(error, path) {
 }
 
 class Connection {
-  /* onPush(event, fields); onLost(): all that was told by TRACK is void. */
-  constructor({ path, track, onPush, onLost }) {
+  /* moment() -> { mono, … }; onPush(event, fields); onLost(): all that was told by TRACK is void. */
+  constructor({ path, track, moment, onPush, onLost }) {
     this.path = path;
     this.track = track;
+    this.moment = moment;
     this.onPush = onPush;
     this.onLost = onLost;
     this.pending = new Pending();
@@ -84,14 +86,8 @@ class Connection {
 
   /* Its answer, if there is one, will be ignored. */
   cancel(request) {
-    this.giveUp(request);
+    this.pending.giveUp(request, this.isOpen);
     this.rest();
-  }
-
-  /* What wasn't sent will have no answer. */
-  giveUp(request) {
-    this.pending.giveUp(request);
-    if (!this.isOpen) this.pending.forgetGivenUp();
   }
 
   close() {
@@ -137,13 +133,11 @@ class Connection {
     this.reset();
     if (this.restartUntil === 0 && (wasOpen || error?.code === 'EAGAIN'))
       this.restartUntil = performance.now() + RESTART_MS;
-    if (this.pending.size === 0) return;
-    if (performance.now() < this.restartUntil) {
-      this.connectLater();
-      return;
-    }
-    this.restartUntil = 0;
-    this.failAll(refusal(error ?? new Error('closed by the daemon'), this.path));
+    const isRestarting = performance.now() < this.restartUntil;
+    const isOver = (request) => !isRestarting || request.sends === SENDS_MAX;
+    this.fail(this.pending.all().filter(isOver), refusal(error ?? HANGUP, this.path));
+    if (!isRestarting) this.restartUntil = 0;
+    else if (this.pending.size > 0) this.connectLater();
   }
 
   connectLater() {
@@ -173,8 +167,8 @@ class Connection {
   // Writing
 
   write(request) {
-    request.sentAt = now();
-    request.mayKeep = true;
+    request.sentAt = this.moment();
+    request.sends++;
     if (request.sentAt.mono >= this.trackAgainAt) this.trackNow();
     this.append(request.tag, request.line);
   }
@@ -275,7 +269,7 @@ class Connection {
         next = Math.min(next, request.deadline);
         continue;
       }
-      this.giveUp(request);
+      this.pending.giveUp(request, this.isOpen);
       request.fail(this.tooLate());
     }
     if (next !== Infinity) this.arm(next);
@@ -289,8 +283,11 @@ class Connection {
   }
 
   failAll(error) {
-    const requests = this.pending.all();
-    this.pending.clear();
+    this.fail(this.pending.all(), error);
+  }
+
+  fail(requests, error) {
+    for (const request of requests) this.pending.remove(request.tag);
     this.rest();
     for (const request of requests) request.fail(error);
   }

@@ -9,6 +9,8 @@
  * Whichever comes first ends it. A clock that is set forward costs a question; a suspend makes no
  * copy older than it looks, unless the wall clock was set back by as much meanwhile.
  *
+ * An answer to what was asked before a drop is no copy: it may be older than the drop.
+ *
  * A session's copies stand together, since drops come by session. Sessions stand in the order in
  * which they were renewed last; the first goes when there is no room.
  */
@@ -16,8 +18,6 @@
 const COPIES_MAX = 10000;
 const CHARS_MAX = 32 * 1024 * 1024;
 const SWEEP_MS = 30000;
-
-const now = () => ({ mono: performance.now(), wall: Date.now() });
 
 const keyOf = (template, expiresIn) =>
   expiresIn === undefined ? template : `${template} ${expiresIn}`;
@@ -28,7 +28,13 @@ class Copies {
     this.sessions = new Map(); // session -> Map of key -> copy
     this.size = 0;
     this.chars = 0;
+    this.drops = 0; // how many there were
     this.timer = null;
+  }
+
+  /* When something is asked, for keep(). */
+  moment() {
+    return { mono: performance.now(), wall: Date.now(), drops: this.drops };
   }
 
   /* The copy that may be handed out now, or undefined. */
@@ -36,15 +42,15 @@ class Copies {
     const copies = this.sessions.get(session);
     if (copies === undefined) return undefined;
     const copy = copies.get(expiresIn === undefined ? template : keyOf(template, expiresIn));
-    if (copy === undefined || performance.now() >= copy.endMono || Date.now() >= copy.endWall)
-      return undefined;
-    return copy;
+    if (copy === undefined || copy.template !== template) return undefined;
+    return performance.now() < copy.endMono && Date.now() < copy.endWall ? copy : undefined;
   }
 
-  /* `asked` is what now() was before the request was sent; `token` what readToken() returned. */
+  /* `asked` is the moment() before the request was sent; `token` what readToken() returned. */
   keep(session, template, expiresIn, token, promise, asked) {
+    if (asked.drops !== this.drops || this.max === 0) return;
     this.forget(session, keyOf(template, expiresIn));
-    if (token.reuse === 0 || this.max === 0) return;
+    if (token.reuse === 0) return;
     const copies = this.sessions.get(session) ?? new Map();
     this.sessions.delete(session);
     this.sessions.set(session, copies);
@@ -71,16 +77,22 @@ class Copies {
 
   /* One template of a session with all its lifetimes; undefined: all of the session. */
   drop(session, template) {
-    for (const [key, copy] of this.sessions.get(session) ?? [])
-      if (template === undefined || copy.template === template) this.forget(session, key);
+    this.drops++;
+    this.remove(session, template);
   }
 
   clear() {
+    this.drops++;
     this.sessions.clear();
     this.size = 0;
     this.chars = 0;
     clearTimeout(this.timer);
     this.timer = null;
+  }
+
+  remove(session, template) {
+    for (const [key, copy] of this.sessions.get(session) ?? [])
+      if (template === undefined || copy.template === template) this.forget(session, key);
   }
 
   forget(session, key) {
@@ -95,7 +107,7 @@ class Copies {
 
   makeRoom() {
     while (this.size > this.max || this.chars > CHARS_MAX)
-      this.drop(this.sessions.keys().next().value);
+      this.remove(this.sessions.keys().next().value);
   }
 
   /* Ended copies of sessions that nobody asks for any more go by and by. */
@@ -106,7 +118,7 @@ class Copies {
   }
 
   sweep() {
-    const { mono, wall } = now();
+    const { mono, wall } = this.moment();
     this.timer = null;
     for (const [session, copies] of this.sessions)
       for (const [key, copy] of copies)
@@ -115,4 +127,4 @@ class Copies {
   }
 }
 
-module.exports = { COPIES_MAX, Copies, now };
+module.exports = { COPIES_MAX, Copies };

@@ -6,38 +6,53 @@
  * older versions by `clerkError`), not by instanceof: isClerkAPIResponseError() accepts them.
  */
 
-/* By the daemon's code, or this side's: the status and the code with which Clerk would say it. */
-const MEANINGS = {
-  bad_request: [400, 'request_body_invalid'],
-  too_long: [400, 'request_body_invalid'],
-  unknown_command: [501, 'internal_clerk_error'],
-  unsupported: [501, 'internal_clerk_error'],
-  denied: [403, 'authorization_invalid'],
-  not_found: [404, 'resource_not_found'],
-  unauthorized: [401, 'clerk_key_invalid'],
-  forbidden: [403, 'authorization_invalid'],
-  rejected: [422, 'form_param_value_invalid'],
-  rate_limited: [429, 'too_many_requests'],
-  unavailable: [503, 'service_unavailable'],
-  bad_upstream: [502, 'internal_clerk_error'],
-  timeout: [504, 'gateway_timeout'],
-  short_lived: [422, 'form_param_value_invalid'],
-  overloaded: [503, 'service_unavailable'],
-  shutting_down: [503, 'service_unavailable'],
-  internal: [500, 'internal_clerk_error'],
+/* What Clerk would say: status, code, message. The daemon's HTTP front says the same. */
+const BAD_REQUEST = [400, 'request_body_invalid', 'Request body invalid'];
+const KEY_INVALID = [
+  401,
+  'clerk_key_invalid',
+  'The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.',
+];
+const UNAUTHORIZED = [403, 'authorization_invalid', 'Unauthorized request'];
+const NOT_FOUND = [404, 'resource_not_found', 'not found'];
+const INVALID = [422, 'form_param_value_invalid', 'is invalid'];
+const TOO_MANY = [429, 'too_many_requests', 'Too many requests'];
+const INTERNAL = 'Oops, an unexpected error occurred';
+const UNAVAILABLE = [503, 'service_unavailable', 'Service unavailable'];
+const TIMEOUT = [504, 'gateway_timeout', 'Gateway Timeout'];
 
-  no_daemon: [503, 'service_unavailable'],
-  io: [503, 'service_unavailable'],
-  closed: [503, 'service_unavailable'],
-  deadline: [504, 'gateway_timeout'],
-  protocol: [502, 'internal_clerk_error'],
-  invalid_name: [404, 'resource_not_found'],
-  invalid_argument: [422, 'form_param_value_invalid'],
+/* By the daemon's code, or this side's. */
+const MEANINGS = {
+  bad_request: BAD_REQUEST,
+  too_long: BAD_REQUEST,
+  unknown_command: [501, 'internal_clerk_error', INTERNAL],
+  unsupported: [501, 'internal_clerk_error', INTERNAL],
+  denied: UNAUTHORIZED,
+  not_found: NOT_FOUND,
+  unauthorized: KEY_INVALID,
+  forbidden: UNAUTHORIZED,
+  rejected: INVALID,
+  rate_limited: TOO_MANY,
+  unavailable: UNAVAILABLE,
+  bad_upstream: [502, 'internal_clerk_error', INTERNAL],
+  timeout: TIMEOUT,
+  short_lived: INVALID,
+  overloaded: UNAVAILABLE,
+  shutting_down: UNAVAILABLE,
+  internal: [500, 'internal_clerk_error', INTERNAL],
+
+  no_daemon: UNAVAILABLE,
+  io: UNAVAILABLE,
+  closed: UNAVAILABLE,
+  deadline: TIMEOUT,
+  protocol: [502, 'internal_clerk_error', INTERNAL],
+  invalid_name: NOT_FOUND,
+  invalid_argument: INVALID,
 };
 
 /* A code that this version doesn't know is judged by whether a retry may help. */
 const meaningOf = (code, retryMs) =>
-  MEANINGS[code] ?? (retryMs === undefined ? MEANINGS.rejected : MEANINGS.unavailable);
+  MEANINGS[code] ?? (retryMs === undefined ? INVALID : UNAVAILABLE);
 
 class ClerkAPIResponseError extends Error {
   static kind = 'ClerkAPIResponseError';
@@ -46,13 +61,13 @@ class ClerkAPIResponseError extends Error {
    * may do better; undefined: never. */
   constructor(code, text, retryMs, cause) {
     super(text, cause === undefined ? undefined : { cause });
-    const [status, clerkCode] = meaningOf(code, retryMs);
+    const [status, clerkCode, message] = meaningOf(code, retryMs);
     this.clerkError = true;
     this.code = 'api_response_error';
     this.status = status;
     this.clerkTraceId = '';
     this.retryAfter = retryMs === undefined ? undefined : Math.ceil(retryMs / 1000);
-    this.errors = [{ code: clerkCode, message: text, longMessage: text, meta: {} }];
+    this.errors = [{ code: clerkCode, message, longMessage: text, meta: {} }];
     this.tokendCode = code;
     this.retryMs = retryMs;
   }

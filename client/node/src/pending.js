@@ -55,12 +55,14 @@ class Pending {
     this.free.push(slot);
   }
 
-  /* Its answer isn't waited for any more, if it is pending at all. */
-  giveUp(request) {
+  /* Its answer, which may come if it `wasSent`, isn't waited for any more. It may not be pending. */
+  giveUp(request, wasSent) {
     const slot = Number(request.tag);
     if (this.slots[slot] !== request) return;
+    this.remove(request.tag);
+    if (!wasSent) return;
+    this.free.pop();
     this.slots[slot] = GIVEN_UP;
-    this.size--;
   }
 
   /* With the connection, answers to what was given up are lost. */
@@ -72,10 +74,6 @@ class Pending {
   all() {
     const isRequest = (held) => held !== null && held !== GIVEN_UP;
     return this.slots.filter(isRequest).sort((a, b) => a.serial - b.serial);
-  }
-
-  clear() {
-    for (const request of this.all()) this.remove(request.tag);
   }
 }
 

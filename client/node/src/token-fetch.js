@@ -19,6 +19,9 @@ function respond(href, status, body, headers = {}) {
   return Object.defineProperty(response, 'url', { value: href });
 }
 
+/* Those with which Clerk says when to come back. */
+const MAY_COME_BACK = new Set([429, 503]);
+
 /* An error as Clerk's API sends it. */
 function refuse(href, { status, errors, retryAfter }) {
   const body = {
@@ -29,7 +32,8 @@ function refuse(href, { status, errors, retryAfter }) {
       meta,
     })),
   };
-  const headers = retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) };
+  const tellsWhen = MAY_COME_BACK.has(status) && retryAfter !== undefined;
+  const headers = tellsWhen ? { 'retry-after': String(retryAfter) } : {};
   return respond(href, status, body, headers);
 }
 

@@ -29,29 +29,38 @@ test('the tag of what was given up is not used again before its answer', () => {
   const pending = new Pending();
   const late = {};
   pending.add(late);
-  pending.giveUp(late);
-  pending.giveUp(late);
+  pending.giveUp(late, true);
+  pending.giveUp(late, true);
   assert.equal(pending.size, 0);
   assert.equal(pending.taken, 1);
   assert.equal(pending.get(late.tag), null);
   const next = {};
   pending.add(next);
   assert.notEqual(next.tag, late.tag);
-  pending.giveUp(late);
+  pending.giveUp(late, true);
   pending.remove(late.tag);
   assert.equal(pending.size, 1);
   const third = {};
   pending.add(third);
   assert.equal(third.tag, late.tag);
-  pending.giveUp(late);
+  pending.giveUp(late, true);
   assert.equal(pending.get(third.tag), third, 'which is not the one that was given up');
+});
+
+test('what was not sent has no late answer', () => {
+  const pending = new Pending();
+  const request = {};
+  pending.add(request);
+  pending.giveUp(request, false);
+  assert.equal(pending.size, 0);
+  assert.equal(pending.taken, 0);
 });
 
 test('with the connection late answers are lost', () => {
   const pending = new Pending();
   const requests = [{}, {}, {}];
   for (const request of requests) pending.add(request);
-  pending.giveUp(requests[1]);
+  pending.giveUp(requests[1], true);
   pending.forgetGivenUp();
   assert.equal(pending.taken, 2);
   assert.equal(pending.get(requests[1].tag), undefined);
@@ -65,7 +74,7 @@ test('all are told in the order in which they came', () => {
   pending.add(d);
   assert.deepEqual(pending.all(), [b, c, d]);
   assert.equal(d.tag, a.tag);
-  pending.clear();
+  for (const request of [b, c, d]) pending.remove(request.tag);
   assert.equal(pending.size, 0);
   assert.equal(pending.taken, 0);
 });
