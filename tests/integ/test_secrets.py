@@ -2,6 +2,7 @@
 daemon shows or keeps is searched for them: log and journal, replies, STATS, /proc, a core dump, and
 its memory, freed and in use."""
 
+import http.client
 import os
 import re
 import resource
@@ -13,13 +14,16 @@ import unittest
 from pathlib import Path
 
 import harness
+import test_front
 import test_journal
+import test_metrics
 import test_upstream
 
 KEY, NEW_KEY = "sk_test_canaryT7vQ2mZr8Lk5Wd", "sk_test_second9Zk3mQpW7xTbN4c"
 LOTS = {"rate_limit": "100000/10s", "budget": "100%"}
 NOISY = {"level": "debug", "audit": "on"}
 NOBODY = 60001
+WRONG_KEY = "sk_test_wrongG5tYh2Nc8RqLx6Wb"
 PIECE = 24  # characters of a secret that are looked for
 
 
@@ -136,7 +140,8 @@ FAULTS = [
 
 class CanaryTest(SecretsCase):
     def noisy(self):
-        return {"log": NOISY, "listen": {"metrics": f"unix:{self.dir}/metrics"}}
+        return {"log": NOISY, "listen": {"metrics": f"unix:{self.dir}/metrics",
+                                         "http": f"unix:{self.dir}/http"}}
 
     def drive(self):
         """All verbs, all answers of Clerk's, and what is no request."""
@@ -166,6 +171,23 @@ class CanaryTest(SecretsCase):
             self.said.append(self.served.ask(request))
         for path in ("metrics", "readyz", "livez", KEY, token.jwt):
             self.said.append(self.http(path))
+        self.drive_front(token.jwt)
+
+    def drive_front(self, jwt):
+        for n in range(3):
+            self.tokens.append(self.post(f"sess_{n}", "hasura").jwt)
+        for session, template, body in (("sess_1", "missing", None), ("sess_1", "x", jwt),
+                                        ("sess_missing_1", None, None)):
+            self.said.append(str(self.post(session, template, body).text))
+        for session in (KEY, KEY + ".", jwt):  # whose own words it is told, as Clerk does
+            self.post(session, None)
+
+    def post(self, session, template, body=None):
+        connection = test_metrics.UnixConnection(self.dir / "http")
+        try:
+            return test_front.call(connection, test_front.path_of(session, template), body, key=WRONG_KEY)
+        finally:
+            connection.close()
 
     def http(self, path):
         with harness.Conn(self.dir / "metrics") as conn:
@@ -202,7 +224,7 @@ class CanaryTest(SecretsCase):
             self.said.append(read_proc(self.served.pid, name))
         self.assertEqual(self.served.stop(), 0)
         self.said.append(self.served.log())
-        secrets = self.tokens + [KEY, NEW_KEY]
+        secrets = self.tokens + [KEY, NEW_KEY, WRONG_KEY]
         for text in self.said:
             for secret in secrets:
                 for piece in pieces(secret) | {secret.encode()}:
@@ -267,6 +289,27 @@ class MemoryTest(SecretsCase):
     def test_dropped_over_https(self):
         self.begin(https=True)
         self.check_drops()
+
+    def test_over_http(self):
+        """At the front: neither the tokens nor the keys that callers send are left."""
+        port = test_metrics.free_port()
+        self.begin({"listen": {"http": f"127.0.0.1:{port}"}})
+        keys = len(re.findall(KEY[8:].encode(), b"".join(self.memory().parts)))
+
+        def post(n, body=None, key=KEY):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=harness.DEADLINE_S)
+            answer = test_front.call(connection, test_front.path_of(f"sess_{n}", "hasura"), body, key=key)
+            connection.close()
+            return answer
+
+        tokens = [post(n % 20).jwt for n in range(40)]
+        tokens += [post(n, '{"expires_in_seconds":600}').jwt for n in range(5)]
+        self.assertEqual({post(n, key=WRONG_KEY).status for n in range(5)}, {401})
+        memory = self.memory()
+        self.assertTrue(all(memory.has(t) for t in tokens))
+        self.served.ask("FLUSH")
+        self.assert_gone(tokens + [WRONG_KEY])
+        self.assertLessEqual(self.memory().count(KEY[8:].encode()), keys + 2)  # Clerk's connections
 
     def test_over_http_2(self):
         """libcurl reads into a buffer of its own, which it keeps as long as the connection: of the
