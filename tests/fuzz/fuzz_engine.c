@@ -134,7 +134,7 @@ static void end_of_call(void)
 	if (p->admitted && status)
 		engine_call_answered(world.engine, now(), p->call, status,
 				     ONE_OF(-1, 0, 100, 5000));
-	engine_call_end(world.engine, p->call);
+	engine_call_end(world.engine, now(), p->call);
 	p->call = NULL;
 	drain();
 }
@@ -325,7 +325,7 @@ static void leave(struct seat *seat)
 	for (size_t i = 0; i < CALLS; i++) {
 		if (!world.calls[i].call || world.calls[i].seat != seat)
 			continue;
-		engine_call_end(world.engine, world.calls[i].call);
+		engine_call_end(world.engine, now(), world.calls[i].call);
 		world.calls[i].call = NULL;
 	}
 	engine_client_deinit(world.engine, &seat->client);

@@ -127,6 +127,7 @@ static inline void make_engine(void)
 		.max_memory = 1 << 20,
 		.max_clients = 10,
 		.budget = f.budget,
+		.max_connections = 2,
 		.budget_window_ms = 10000,
 		.greeting = "clerk-tokend",
 	};
