@@ -184,7 +184,7 @@ static inline int teardown(void **state)
 	engine_client_deinit(f.engine, &f.client);
 	settle(NULL);
 	engine_free(f.engine);
-	evconnlistener_free(f.origin.listener);
+	origin_stop(&f.origin);
 	event_base_free(f.base);
 	return 0;
 }
