@@ -122,7 +122,7 @@ void admission_review(struct engine *e, struct mono now)
 	struct place *place;
 
 	list_init(&order);
-	while ((place = queue_first(e))) {
+	while ((place = queue_first(e, true))) {
 		queue_turn(e, place->account);
 		take_out(e, place);
 		list_append(&order, &place->node);
@@ -157,12 +157,12 @@ static void refuse_late(struct engine *e, struct mono now, struct demand *d)
 	flight_resume(e, d);
 }
 
-struct place *admission_first_caller(struct engine *e, struct mono now)
+struct place *admission_first_caller(struct engine *e, struct mono now, bool calls_too)
 {
 	struct place *place;
 	struct demand *d;
 
-	while ((place = queue_first(e)) && !place->is_call) {
+	while ((place = queue_first(e, calls_too)) && !place->is_call) {
 		d = container_of(place, struct demand, place);
 		if (!is_hopeless(now, d))
 			break;

@@ -20,5 +20,6 @@ bool admission_refuses_call(struct engine *e, struct mono now, struct account *a
 /* There is less room than there was: tells queued callers who can't be served in time any more. */
 void admission_review(struct engine *e, struct mono now);
 
-/* The first of callers' places, or NULL, when those are refused for which it is too late now. */
-struct place *admission_first_caller(struct engine *e, struct mono now);
+/* The first of callers' places, or NULL, when those are refused for which it is too late now.
+ * Without `calls_too`, of fetches only. */
+struct place *admission_first_caller(struct engine *e, struct mono now, bool calls_too);

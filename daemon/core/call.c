@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "daemon/core/admission.h"
 #include "daemon/core/flight.h"
+#include "daemon/core/passage.h"
 #include "daemon/core/queue.h"
 
 #define OVERLOADED_MS 1000
@@ -17,6 +18,13 @@ static bool is_waiting(const struct call *call)
 	return call->place.account;
 }
 
+bool call_has_room(const struct engine *e)
+{
+	size_t most = PASSAGE_TIMES * e->config.max_connections;
+
+	return most == 0 || e->calling < most;
+}
+
 static enum submission refuse(struct engine *e, enum code code, int64_t retry_ms, struct reply *ret)
 {
 	*ret = reply_error(code, retry_ms, NULL);
@@ -28,6 +36,7 @@ static void call_free(struct engine *e, struct call *call)
 {
 	if (is_waiting(call))
 		queue_remove_call(e, call);
+	e->calling -= call->is_admitted;
 	heap_remove(&e->timers, &call->timer);
 	list_unlink(&call->node);
 	quota_release(&e->quota, call->account, QUOTA_CALLS, 1);
@@ -89,8 +98,9 @@ void call_admit(struct engine *e, struct mono now, struct call *call)
 	heap_remove(&e->timers, &call->timer);
 	limiter_take(&e->limiter, now);
 	e->stats.calls++;
+	e->calling++;
+	call->is_admitted = true;
 	call->sent_at = now;
-	call->refusal.type = REPLY_DONE;
 	list_unlink(&call->node);
 	list_append(&e->judged, &call->node);
 }
@@ -109,10 +119,13 @@ void call_due(struct engine *e, struct mono now, struct call *call)
 {
 	struct account *account = call->account;
 	size_t ahead = queue_turns_before(e, account, account->queued_count);
-	struct mono when =
-	    limiter_hint(&e->limiter, now, &account->hints, limiter_turn(&e->limiter, now, ahead));
-	struct reply error = reply_error(CODE_RATE_LIMITED, mono_diff_ms(when, now), NULL);
+	struct mono when = limiter_turn(&e->limiter, now, ahead);
+	struct reply error = reply_error(CODE_OVERLOADED, OVERLOADED_MS, NULL);
 
+	if (!mono_is_due(when, now)) {
+		when = limiter_hint(&e->limiter, now, &account->hints, when);
+		error = reply_error(CODE_RATE_LIMITED, mono_diff_ms(when, now), NULL);
+	}
 	call_refuse(e, call, &error);
 }
 
@@ -132,7 +145,7 @@ void call_pop(struct engine *e, struct effect *ret)
 	ret->cookie = call->cookie;
 	ret->reply = call->refusal;
 	ret->type = EFFECT_ADMITTED;
-	if (call->refusal.type != REPLY_ERROR)
+	if (call->is_admitted)
 		return;
 	ret->type = EFFECT_REFUSED;
 	e->stats.errors[call->refusal.code]++;
@@ -152,7 +165,8 @@ void engine_call_answered(struct engine *e, struct mono now, const struct call *
 	flight_dispatch(e, now);
 }
 
-void engine_call_end(struct engine *e, struct call *call)
+void engine_call_end(struct engine *e, struct mono now, struct call *call)
 {
 	call_free(e, call);
+	flight_dispatch(e, now);
 }

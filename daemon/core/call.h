@@ -17,8 +17,12 @@ struct call {
 	void *cookie;
 	struct mono admit_by;
 	struct mono sent_at;
-	struct reply refusal; /* of one in engine.judged; its type says whether it is one */
+	bool is_admitted;
+	struct reply refusal; /* of one in engine.judged that is not */
 };
+
+/* Whether one more may be under way: what waits for a connection waits in our queues. */
+bool call_has_room(const struct engine *e);
 
 /* Its turn has come. */
 void call_admit(struct engine *e, struct mono now, struct call *call);

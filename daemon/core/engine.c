@@ -14,7 +14,7 @@
 
 #define MAX_WAITERS 16384
 #define MAX_WATCHES 65536
-#define MAX_CALLS 256
+#define MAX_CALLS 1024
 #define MAX_TRACKERS 1024 /* a drop is a line to each of them */
 #define WATCH_BUCKETS 4096
 #define TICK_MAX 256	  /* entries that a tick looks at; the next one comes at once */

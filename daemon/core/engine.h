@@ -152,8 +152,10 @@ enum submission engine_call(struct engine *e, struct mono now, struct client *cl
 void engine_call_answered(struct engine *e, struct mono now, const struct call *call, int status,
 			  int64_t retry_after_ms);
 
-/* It is over, or given up in whatever state; effects of it that are not carried out yet go. */
-void engine_call_end(struct engine *e, struct call *call);
+/* It is over, or given up in whatever state; effects of it that are not carried out yet go.
+ * Effects.
+ */
+void engine_call_end(struct engine *e, struct mono now, struct call *call);
 
 /* Nobody waits for that answer any more; the fetch goes on. Effects. */
 void engine_abandon(struct engine *e, struct waiter *waiter);

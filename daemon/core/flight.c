@@ -479,15 +479,16 @@ static struct demand *next_renewal(struct engine *e, struct mono now)
 	return d;
 }
 
-/* The first of callers' places. Where no fetch may be sent, calls go past them. */
+/* The first of callers' places. Where no fetch may be sent, calls go past them, and the other way
+ * round. */
 static struct place *next_caller(struct engine *e, struct mono now, bool may_fetch)
 {
-	struct list *first;
+	struct list *first = list_first(&e->calls);
+	bool may_call = first && call_has_room(e);
 
 	if (may_fetch)
-		return admission_first_caller(e, now);
-	first = list_first(&e->calls);
-	return first ? &container_of(first, struct call, node)->place : NULL;
+		return admission_first_caller(e, now, may_call);
+	return may_call ? &container_of(first, struct call, node)->place : NULL;
 }
 
 /* The next to be sent, or NULL; wake_at is when there may be one. */

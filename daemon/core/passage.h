@@ -15,6 +15,7 @@
 
 #define PASSAGE_TARGET_MAX 8192 /* bytes */
 #define PASSAGE_FIELDS_MAX 128
+#define PASSAGE_TIMES 4 /* as many pass at a time as there may be connections for tokens */
 
 /* A method that Clerk's API may know; a target that is a path and query, so that no other host can
  * be meant; fields without bytes that could be understood as something else. */

@@ -101,18 +101,8 @@ void queue_turn(struct engine *e, struct account *account)
 	list_append(&e->callers, &account->queue_node);
 }
 
-struct place *queue_first(const struct engine *e)
-{
-	struct list *first = list_first(&e->callers);
-
-	if (!first)
-		return NULL;
-	first = list_first(&container_of(first, struct account, queue_node)->queued);
-	return container_of(first, struct place, node);
-}
-
-/* No longer than what calls there may be. */
-struct demand *queue_first_caller(const struct engine *e)
+/* It walks no further than past what calls there may be. */
+struct place *queue_first(const struct engine *e, bool calls_too)
 {
 	list_for_each (a, &e->callers) {
 		struct account *account = container_of(a, struct account, queue_node);
@@ -120,11 +110,18 @@ struct demand *queue_first_caller(const struct engine *e)
 		list_for_each (p, &account->queued) {
 			struct place *place = container_of(p, struct place, node);
 
-			if (!place->is_call)
-				return fetch_of(place);
+			if (calls_too || !place->is_call)
+				return place;
 		}
 	}
 	return NULL;
+}
+
+struct demand *queue_first_caller(const struct engine *e)
+{
+	struct place *first = queue_first(e, false);
+
+	return first ? fetch_of(first) : NULL;
 }
 
 struct demand *queue_first_renewal(const struct engine *e)

@@ -26,9 +26,9 @@ void queue_turn(struct engine *e, struct account *account);
 void queue_add_call(struct engine *e, struct call *call, struct account *account);
 void queue_remove_call(struct engine *e, struct call *call);
 
-/* The first of all callers'; the first fetch of these; the first of all renewals. NULL if there is
- * none. */
-struct place *queue_first(const struct engine *e);
+/* The first of all callers', calls among them or not; the same, a fetch; the first of all renewals.
+ * NULL if there is none. */
+struct place *queue_first(const struct engine *e, bool calls_too);
 struct demand *queue_first_caller(const struct engine *e);
 struct demand *queue_first_renewal(const struct engine *e);
 

@@ -48,6 +48,7 @@ struct engine {
 	struct mono answered_at;
 	struct demand *probe; /* that the breaker waits for, or NULL */
 	struct list calls;    /* struct call.node: those that wait, by their coming */
+	size_t calling;	      /* those that were admitted, and are not over */
 	struct list wanted;   /* struct demand.node: all */
 	size_t demands;	      /* how many: what the heaps must have room for */
 	struct map watches;   /* by client and session */

@@ -510,7 +510,7 @@ int exchanges_configure(struct exchanges *s, const struct upstream_config *confi
 	struct bapi bapi;
 	int r = bapi_init(&bapi, config, key);
 
-	r = r ? r : pool_set_replace(&s->pools, EXCHANGE_CONNECTIONS * config->max_connections);
+	r = r ? r : pool_set_replace(&s->pools, PASSAGE_TIMES * config->max_connections + 1);
 	if (r) {
 		bapi_deinit(&bapi);
 		return r;

@@ -20,9 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EXCHANGE_BUFFER 32768  /* bytes each way */
-#define EXCHANGE_CONNECTIONS 4 /* times max_connections */
-#define EXCHANGE_IDLE 6	       /* times request_timeout: nothing has moved for so long */
+#define EXCHANGE_BUFFER 32768 /* bytes each way */
+#define EXCHANGE_IDLE 6	      /* times request_timeout: nothing has moved for so long */
 #define EXCHANGE_NO_BODY (-1)
 #define EXCHANGE_CHUNKED (-2)
 

@@ -62,7 +62,7 @@ static void relay_free(struct relay *r)
 {
 	exchange_free(r->exchange);
 	if (r->call)
-		engine_call_end(r->set->engine, r->call);
+		engine_call_end(r->set->engine, clock_boot(), r->call);
 	list_unlink(&r->stirred);
 	list_unlink(&r->link);
 	if (r->set->telling == r)
@@ -74,19 +74,23 @@ static void relay_free(struct relay *r)
 static void tell_end(struct relay *r)
 {
 	const struct relay_callbacks *callbacks = r->callbacks;
+	struct relays *s = r->set;
 	void *arg = r->arg;
 
 	relay_free(r);
 	callbacks->end(arg);
+	s->settle(s->settle_arg);
 }
 
 static void tell_failed(struct relay *r, struct relay_failure failure)
 {
 	const struct relay_callbacks *callbacks = r->callbacks;
+	struct relays *s = r->set;
 	void *arg = r->arg;
 
 	relay_free(r);
 	callbacks->failed(arg, &failure);
+	s->settle(s->settle_arg);
 }
 
 static void fail_later(struct relay *r, struct relay_failure failure)

@@ -16,6 +16,7 @@
 #define SESSIONS 3
 #define KEYS (SESSIONS * 4)
 #define ASKS 128
+#define CALLS 8
 #define TOKENS 4096
 #define SENDS 128 /* more than any budget */
 #define STEPS_MAX 20000
@@ -38,6 +39,14 @@ struct ask {
 	size_t key;
 	int64_t deadline_ms, min_ttl_ms;
 	bool is_watch;
+};
+
+/* A call that is passed on. */
+struct passing {
+	struct call *call; /* NULL: free */
+	struct seat *seat;
+	bool admitted;
+	int64_t deadline_ms;
 };
 
 struct key_model {
@@ -63,6 +72,7 @@ static struct {
 	uint64_t turn; /* orders drops and fetches */
 	struct seat seats[CLIENTS];
 	struct ask asks[ASKS];
+	struct passing calls[CALLS];
 	struct key_model keys[KEYS];
 	struct token_model tokens[TOKENS];
 	size_t token_count;
@@ -232,6 +242,21 @@ static inline void on_reply(const struct effect *effect)
 	fuzz_require(ask->waiter); /* once */
 	check_answer(&effect->reply, ask);
 	ask->waiter = NULL;
+}
+
+static inline void on_call(const struct effect *effect)
+{
+	struct passing *p = effect->cookie;
+
+	fuzz_require(p->call && !p->admitted); /* once */
+	if (effect->type == EFFECT_REFUSED) {
+		(void)on_the_wire(&effect->reply);
+		p->call = NULL;
+		return;
+	}
+	fuzz_require(!world.stopped);
+	log_send();
+	p->admitted = true;
 }
 
 static inline void on_push(struct watch *watch)

@@ -20,6 +20,8 @@ static void drain(void)
 			on_reply(&effect);
 		else if (effect.type == EFFECT_PUSH)
 			on_push(effect.watch);
+		else if (effect.type == EFFECT_ADMITTED || effect.type == EFFECT_REFUSED)
+			on_call(&effect);
 	} while (effect.type != EFFECT_NONE);
 	check();
 }
@@ -101,6 +103,39 @@ static void ask(enum verb verb)
 		.is_watch = verb == VERB_WATCH,
 	};
 	submit(seat, &r, a);
+	drain();
+}
+
+static void call(void)
+{
+	struct seat *seat = some_seat();
+	struct passing *p = &world.calls[byte() % CALLS];
+	struct reply reply;
+
+	if (!seat || p->call)
+		return;
+	*p = (struct passing){ .seat = seat,
+			       .deadline_ms = world.now_ms + world.config.default_wait_ms };
+	begin_call();
+	if (engine_call(world.engine, now(), &seat->client, p, &reply, &p->call) == SUBMIT_REPLIED)
+		(void)on_the_wire(&reply);
+	end_call();
+	drain();
+}
+
+/* With an answer of Clerk's, or without. */
+static void end_of_call(void)
+{
+	struct passing *p = &world.calls[byte() % CALLS];
+	int status = (int)ONE_OF(0, 200, 404, 429, 429, 500);
+
+	if (!p->call)
+		return;
+	if (p->admitted && status)
+		engine_call_answered(world.engine, now(), p->call, status,
+				     ONE_OF(-1, 0, 100, 5000));
+	engine_call_end(world.engine, now(), p->call);
+	p->call = NULL;
 	drain();
 }
 
@@ -253,6 +288,9 @@ static void tick(void)
 	drain();
 	for (size_t i = 0; i < ASKS; i++)
 		fuzz_require(!world.asks[i].waiter || world.asks[i].deadline_ms > world.now_ms);
+	for (size_t i = 0; i < CALLS; i++)
+		fuzz_require(!world.calls[i].call || world.calls[i].admitted ||
+			     world.calls[i].deadline_ms >= world.now_ms);
 }
 
 /* Through all that is due on the way, or in one jump, as when the host slept; at times the timer
@@ -283,6 +321,12 @@ static void leave(struct seat *seat)
 			continue;
 		engine_abandon(world.engine, a->waiter);
 		a->waiter = NULL;
+	}
+	for (size_t i = 0; i < CALLS; i++) {
+		if (!world.calls[i].call || world.calls[i].seat != seat)
+			continue;
+		engine_call_end(world.engine, now(), world.calls[i].call);
+		world.calls[i].call = NULL;
 	}
 	engine_client_deinit(world.engine, &seat->client);
 	seat->present = false;
@@ -419,6 +463,9 @@ static void (*const operations[])(void) = {
 	run_out_of_memory,
 	refuse_fetches,
 	stop_at_times,
+	call,
+	call,
+	end_of_call,
 };
 
 static void begin(const uint8_t *data, size_t size)

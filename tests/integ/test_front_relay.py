@@ -22,8 +22,8 @@ PIECE = b"x" * 65536
 class Origin:
     """A server in BAPI's place that keeps each head as it came, and answers by the path.
 
-    /echo answers with the body; /large with 20 MB; /redirect to another; /hang never; /break with
-    half of an answer; everything else with the text of `answer`.
+    /echo answers with the body; /large with 20 MB; /hang never; /broken with half of an answer;
+    everything else with the text of `answer`, or, where that is None, with the connection's end.
     """
 
     def __init__(self):
@@ -83,6 +83,8 @@ class Origin:
     def plain(self, conn, head, stream):
         for _ in self.pieces(head, stream):
             pass
+        if self.answer is None:
+            return False
         conn.sendall(self.answer)
         return True
 
@@ -277,6 +279,18 @@ class Where(RelayCase):
         self.assertEqual((answer.status, answer.code), (502, "bad_gateway"))
         self.assertEqual(answer.fields["content-type"], "application/json")
         self.assertTrue(answer.json["clerk_trace_id"])
+
+    def test_what_has_an_effect_is_sent_once(self):
+        """Also where the connection that was kept ends just then, and nobody knows what it did."""
+        origin = self.serve_origin()
+        for body in (b"{}", None):
+            origin.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+            self.assertEqual(self.post("/v1/users", b"{}").status, 200)
+            origin.heads.clear()
+            origin.answer = None
+            answer = self.post("/v1/users", body)
+            self.assertEqual((answer.status, answer.code), (502, "bad_gateway"))
+            self.assertEqual(len(origin.heads), 1)
 
     def test_silence(self):
         self.serve_origin({"clerk": {"request_timeout": "100ms", "connect_timeout": "100ms"}})

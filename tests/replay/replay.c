@@ -354,7 +354,7 @@ static int do_call(const struct line *l)
 
 static void end_call(struct asked *asked)
 {
-	engine_call_end(world.engine, asked->call);
+	engine_call_end(world.engine, world.now, asked->call);
 	asked->call = NULL;
 }
 

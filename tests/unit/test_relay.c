@@ -256,16 +256,22 @@ static void test_an_answer_that_breaks_off(void **state)
 	assert_int_equal(f.passing[0].status, 200);
 }
 
+/* More than there are connections for wait, and are told in time if there is none for them. */
 static void test_many(void **state)
 {
 	(void)state;
+	origin_expect(&f.origin, SIZE_MAX, NULL, 0);
 	for (size_t i = 0; i < 40; i++)
 		assert_int_equal(simple(i, "GET", "/"), 0);
-	origin_expect(&f.origin, SIZE_MAX, NULL, 0);
-	WAIT_FOR(f.origin.n_open == 8); /* four times max_connections */
+	WAIT_FOR(f.origin.n_open == 2 * PASSAGE_TIMES);
 	turns(5);
-	assert_int_equal(f.origin.n_open, 8);
-	/* all are ended with the relays */
+	assert_int_equal(f.origin.n_open, 2 * PASSAGE_TIMES);
+	assert_int_equal(engine_stats(f.engine)->calls, 2 * PASSAGE_TIMES);
+	for (size_t i = 2 * PASSAGE_TIMES; i < 40; i++) {
+		WAIT_FOR(is_over(i));
+		assert_int_equal(f.passing[i].failure.status, 503);
+	}
+	/* the others are ended with the relays */
 }
 
 int main(void)

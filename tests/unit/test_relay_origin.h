@@ -14,11 +14,13 @@
 
 #define ORIGIN_HEAD_MAX 8192
 #define ORIGIN_CHUNK 65536
+#define ORIGIN_CONNS 64
 
 struct origin {
 	struct evconnlistener *listener;
 	unsigned port;
-	size_t n_open, n_requests;
+	struct bufferevent *conns[ORIGIN_CONNS]; /* NULL: closed */
+	size_t n_conns, n_open, n_requests;
 	char head[ORIGIN_HEAD_MAX]; /* of the last request, with what of its body came along */
 	size_t received;	    /* bytes of its body, in the framing that it came in */
 	size_t answer_at;	    /* bytes of a body that are waited for */
@@ -28,6 +30,15 @@ struct origin {
 	bool cuts;		    /* closes after the answer */
 	bool answered;		    /* this request */
 };
+
+static inline void origin_drop(struct origin *o, struct bufferevent *conn)
+{
+	for (size_t i = 0; i < o->n_conns; i++)
+		if (o->conns[i] == conn)
+			o->conns[i] = NULL;
+	bufferevent_free(conn);
+	o->n_open--;
+}
 
 static inline void origin_more(struct bufferevent *conn, void *arg)
 {
@@ -44,8 +55,7 @@ static inline void origin_more(struct bufferevent *conn, void *arg)
 	o->sent += len;
 	if (len || !o->cuts)
 		return;
-	bufferevent_free(conn);
-	o->n_open--;
+	origin_drop(o, conn);
 }
 
 static inline void origin_readable(struct bufferevent *conn, void *arg)
@@ -76,22 +86,27 @@ static inline void origin_event(struct bufferevent *conn, short what, void *arg)
 {
 	struct origin *o = arg;
 
-	if (!(what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)))
-		return;
-	bufferevent_free(conn);
-	o->n_open--;
+	if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))
+		origin_drop(o, conn);
 }
 
 static inline void origin_accept(struct evconnlistener *listener, evutil_socket_t fd,
 				 struct sockaddr *address, int len, void *arg)
 {
 	struct origin *o = arg;
+	struct bufferevent **at = NULL;
 	struct bufferevent *conn =
 	    bufferevent_socket_new(evconnlistener_get_base(listener), fd, BEV_OPT_CLOSE_ON_FREE);
 
 	(void)address;
 	(void)len;
 	assert_non_null(conn);
+	for (size_t i = 0; i < o->n_conns && !at; i++)
+		at = o->conns[i] ? NULL : &o->conns[i];
+	if (!at)
+		at = &o->conns[o->n_conns++];
+	assert_true(o->n_conns < ORIGIN_CONNS);
+	*at = conn;
 	o->n_open++;
 	bufferevent_setcb(conn, origin_readable, origin_more, origin_event, o);
 	(void)bufferevent_enable(conn, EV_READ | EV_WRITE);
@@ -109,6 +124,14 @@ static inline void origin_start(struct origin *o, struct event_base *base)
 	assert_int_equal(
 	    getsockname(evconnlistener_get_fd(o->listener), (struct sockaddr *)&address, &len), 0);
 	o->port = ntohs(address.sin_port);
+}
+
+static inline void origin_stop(struct origin *o)
+{
+	for (size_t i = 0; i < o->n_conns; i++)
+		if (o->conns[i])
+			origin_drop(o, o->conns[i]);
+	evconnlistener_free(o->listener);
 }
 
 /* For the next request. */

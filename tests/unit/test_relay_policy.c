@@ -131,12 +131,39 @@ static void test_the_public_keys(void **state)
 	assert_int_equal(f.passing[12].failure.status, 502);
 }
 
+/* Whichever allocation fails, each relay ends, once, and what comes later is served. */
+static void test_no_memory(void **state)
+{
+	size_t failed = 0, good_in_a_row = 0;
+
+	(void)state;
+	f.timeout_ms = 50;
+	make_relays(f.origin.port);
+	for (size_t n = 0; good_in_a_row < 50; n++) {
+		assert_true(n < 900); /* the budget */
+		f.passing[0] = (struct passing){ .takes = SIZE_MAX };
+		origin_expect(&f.origin, 0, OK_ANSWER, 0);
+		mem_fail_after(n);
+		if (simple(0, "GET", "/v1/users") < 0)
+			f.passing[0].failed = true;
+		WAIT_FOR(is_over(0));
+		mem_fail_after(SIZE_MAX);
+		failed += f.passing[0].failed;
+		good_in_a_row = f.passing[0].failed ? 0 : good_in_a_row + 1;
+	}
+	assert_true(failed > 20);
+	origin_expect(&f.origin, 0, OK_ANSWER, 0);
+	assert_int_equal(simple(1, "GET", "/v1/users"), 0);
+	WAIT_FOR(is_over(1));
+	assert_true(f.passing[1].ended);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_may_not_pass), TEST(test_the_budget),
 		TEST(test_clerk_objects),     TEST(test_a_session_that_ends_is_dropped),
-		TEST(test_the_public_keys),
+		TEST(test_the_public_keys),   TEST(test_no_memory),
 	};
 
 	return run(tests, sizeof(tests) / sizeof(*tests));

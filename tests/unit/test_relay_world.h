@@ -127,6 +127,7 @@ static inline void make_engine(void)
 		.max_memory = 1 << 20,
 		.max_clients = 10,
 		.budget = f.budget,
+		.max_connections = 2,
 		.budget_window_ms = 10000,
 		.greeting = "clerk-tokend",
 	};
@@ -183,7 +184,7 @@ static inline int teardown(void **state)
 	engine_client_deinit(f.engine, &f.client);
 	settle(NULL);
 	engine_free(f.engine);
-	evconnlistener_free(f.origin.listener);
+	origin_stop(&f.origin);
 	event_base_free(f.base);
 	return 0;
 }
