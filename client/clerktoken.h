@@ -101,7 +101,7 @@ struct clerktoken_options {
 				  * $XDG_RUNTIME_DIR/clerk-tokend/clerk-tokend.sock if it exists,
 				  * else /run/clerk-tokend/clerk-tokend.sock */
 	bool no_copies;		 /* ask the daemon each time */
-	size_t copies_max_bytes; /* of memory for tokens that may be handed out again; 0: 16 MiB */
+	size_t copies_max_bytes; /* of tokens that may be handed out again; 0: 16 MiB */
 };
 
 /* Doesn't connect yet. `options` may be NULL. The environment is read here, and only here. */
