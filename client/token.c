@@ -16,7 +16,8 @@ int token_new_for(const struct token_key *key, const struct token_view *view, st
 		  enum clerktoken_source source, struct clerktoken_token **ret)
 {
 	size_t len = key->session.len + key->template.len + view->jwt.len;
-	struct clerktoken_token *token = mem_alloc(sizeof(*token) + len + 1);
+	struct clerktoken_token *token = mem_alloc(sizeof(*token) + len + 1 + TOKEN_ID_LEN + 1);
+	char *end;
 
 	if (!token)
 		return -ENOMEM;
@@ -33,8 +34,9 @@ int token_new_for(const struct token_key *key, const struct token_view *view, st
 		.exp_s = (int64_t)view->exp_s,
 	};
 	atomic_init(&token->refs, 1);
-	(void)format_hex64(token->id, view->id); /* exactly TOKEN_ID_LEN */
-	*put(put(put(token->text, key->session), key->template), view->jwt) = '\0';
+	end = put(put(put(token->text, key->session), key->template), view->jwt);
+	*end++ = '\0';
+	*format_hex64(end, view->id) = '\0';
 	*ret = token;
 	return 0;
 }
@@ -65,9 +67,14 @@ void clerktoken_token_unref(struct clerktoken_token *token)
 		token_add_refs(token, UINT32_MAX);
 }
 
-const char *clerktoken_token_jwt(const struct clerktoken_token *token)
+static const char *jwt_of(const struct clerktoken_token *token)
 {
 	return token->text + token->session_len + token->template_len;
+}
+
+const char *clerktoken_token_jwt(const struct clerktoken_token *token)
+{
+	return jwt_of(token);
 }
 
 size_t clerktoken_token_length(const struct clerktoken_token *token)
@@ -77,7 +84,7 @@ size_t clerktoken_token_length(const struct clerktoken_token *token)
 
 const char *clerktoken_token_id(const struct clerktoken_token *token)
 {
-	return token->id;
+	return jwt_of(token) + token->len + 1;
 }
 
 int64_t clerktoken_token_exp(const struct clerktoken_token *token)

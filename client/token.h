@@ -25,8 +25,7 @@ struct clerktoken_token {
 	uint8_t state, source;
 	uint32_t len;
 	int64_t exp_s;
-	char id[TOKEN_ID_LEN + 1];
-	char text[]; /* session, template, JWT, NUL */
+	char text[]; /* session, template; JWT, NUL; id, NUL */
 };
 
 /* A copy with one reference, made for that key. `then` is the earliest moment at which
