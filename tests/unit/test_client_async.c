@@ -23,10 +23,10 @@ struct fixture {
 	struct clerktoken_event event;
 };
 
-static int setup(void **state)
+static int make(void **state, bool no_copies)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct clerktoken_options options = { .size = sizeof(options) };
+	struct clerktoken_options options = { .size = sizeof(options), .no_copies = no_copies };
 
 	assert_non_null(f);
 	f->daemon = daemon_new();
@@ -36,6 +36,16 @@ static int setup(void **state)
 	assert_int_equal(clerktoken_async_new(f->client, &f->async, &f->failure), CLERKTOKEN_OK);
 	*state = f;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return make(state, true);
+}
+
+static int setup_with_copies(void **state)
+{
+	return make(state, false);
 }
 
 static int teardown(void **state)
@@ -484,6 +494,43 @@ static void test_fork(void **state)
 		turn(f, 10);
 }
 
+static bool is_in_memory(struct fixture *f, const char *session)
+{
+	bool is_there = clerktoken_async_timeout_ms(f->async) == -1;
+
+	(void)get(f, session, ENOUGH_MS);
+	is_there &= clerktoken_async_timeout_ms(f->async) == 0; /* the event is there at once */
+	assert_int_equal(next(f), CLERKTOKEN_OK);
+	clerktoken_token_unref(f->event.token);
+	return is_there;
+}
+
+/* What the library has itself needs no daemon; what was dropped is asked for. */
+static void test_own_copies(void **state)
+{
+	struct fixture *f = *state;
+	int64_t end = now_ms() + ENOUGH_MS;
+	uint64_t id = 0;
+
+	while (!is_in_memory(f, "sess_ok7")) /* once the daemon tells of drops */
+		assert_true(now_ms() < end);
+	(void)daemon_requests(f->daemon);
+	assert_true(is_in_memory(f, "sess_ok7"));
+	assert_int_equal(daemon_requests(f->daemon), 0);
+	assert_int_equal(
+	    clerktoken_async_drop(f->async, "sess_ok7", NULL, ENOUGH_MS, NULL, NULL, NULL),
+	    CLERKTOKEN_OK);
+	assert_int_equal(next(f), CLERKTOKEN_OK);
+	assert_false(is_in_memory(f, "sess_ok7"));
+	while (!is_in_memory(f, "sess_ok7"))
+		assert_true(now_ms() < end);
+	assert_int_equal(
+	    clerktoken_async_drop_session(f->async, "sess_ok7", ENOUGH_MS, NULL, &id, NULL),
+	    CLERKTOKEN_OK);
+	assert_true(clerktoken_async_cancel(f->async, id));
+	assert_false(is_in_memory(f, "sess_ok7"));
+}
+
 static bool is_socket(int fd)
 {
 	struct stat st;
@@ -565,6 +612,7 @@ int main(void)
 		TEST(test_fork),
 		TEST(test_closed_descriptor),
 		TEST(test_no_memory),
+		cmocka_unit_test_setup_teardown(test_own_copies, setup_with_copies, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
