@@ -1,10 +1,10 @@
 /* Every function of the library, as C99 and as C++11: see test_abi.py.
  *
- *	use SOCKET		prints what went wrong; a daemon with tokens for all sessions
- *answers
+ *	use SOCKET	prints what went wrong; a daemon with tokens for all sessions answers
  */
 #include <clerktoken.h>
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -76,6 +76,57 @@ static void use_watch(struct clerktoken_client *client)
 	clerktoken_watch_free(watch);
 }
 
+/* Until a call of that kind ends: its event. */
+static struct clerktoken_event finish(struct clerktoken_async *async, enum clerktoken_error begun)
+{
+	struct clerktoken_event event;
+	struct pollfd wait;
+
+	memset(&event, 0, sizeof(event));
+	memset(&wait, 0, sizeof(wait));
+	wait.fd = clerktoken_async_fd(async);
+	wait.events = POLLIN;
+	event.error = begun;
+	while (begun == CLERKTOKEN_OK && !clerktoken_async_next(async, &event)) {
+		(void)poll(&wait, 1, clerktoken_async_timeout_ms(async)); /* dispatch sees */
+		clerktoken_async_dispatch(async);
+	}
+	clerktoken_token_unref(event.token);
+	clerktoken_string_free(event.text);
+	return event;
+}
+
+static void use_async(struct clerktoken_client *client)
+{
+	struct clerktoken_async *async = NULL;
+	uint64_t id = 0;
+
+	check(clerktoken_async_new(client, &async, NULL) == CLERKTOKEN_OK, "async_new");
+	check(finish(async,
+		     clerktoken_async_get(async, "sess_3", NULL, NULL, TIMEOUT_MS, &id, NULL, NULL))
+		      .userdata == &id,
+	      "async_get");
+	check(finish(async, clerktoken_async_watch(async, "sess_3", "hasura", NULL, TIMEOUT_MS,
+						   NULL, &id, NULL))
+		      .id == id,
+	      "async_watch");
+	check(clerktoken_async_cancel(async, id), "async_cancel");
+	check(finish(async,
+		     clerktoken_async_drop(async, "sess_3", "hasura", TIMEOUT_MS, NULL, NULL, NULL))
+		      .dropped == 1,
+	      "async_drop");
+	check(finish(async,
+		     clerktoken_async_drop_session(async, "sess_3", TIMEOUT_MS, NULL, NULL, NULL))
+		      .dropped == 1,
+	      "async_drop_session");
+	check(finish(async, clerktoken_async_ping(async, TIMEOUT_MS, NULL, NULL, NULL)).is_over,
+	      "async_ping");
+	check(finish(async, clerktoken_async_stats(async, TIMEOUT_MS, NULL, NULL, NULL)).error ==
+		  CLERKTOKEN_OK,
+	      "async_stats");
+	clerktoken_async_free(async);
+}
+
 static void use_rest(struct clerktoken_client *client)
 {
 	struct clerktoken_who who;
@@ -124,6 +175,7 @@ int main(int argc, char **argv)
 	use_names();
 	use_get(client);
 	use_watch(client);
+	use_async(client);
 	use_rest(client);
 	clerktoken_free(client);
 	return failures ? 1 : 0;
