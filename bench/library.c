@@ -104,7 +104,7 @@ int main(int argc, char **argv)
 {
 	static struct times bare_times, library_times;
 	static double wall[ROUNDS_MAX], cpu[ROUNDS_MAX];
-	struct clerktoken_options options = { .size = sizeof(options) };
+	struct clerktoken_options options = { .size = sizeof(options), .no_copies = true };
 	struct clerktoken_client *client;
 	char session[BENCH_SESSION_SIZE];
 	struct bare bare;

@@ -72,8 +72,20 @@ bool clerktoken_async_cancel(struct clerktoken_async *a, uint64_t id)
 	if (!p)
 		return false;
 	flow_unwatch(a, p, now);
+	if (p->request.verb == VERB_DROP)
+		own_drop(a->client, &p->request); /* it may have been carried out */
 	pendings_remove(&a->all, p);
 	return true;
+}
+
+/* From the library's own copies, if there is one: then its event is there at once. */
+static void look_for_own(struct clerktoken_async *a, struct pending *p)
+{
+	p->event.token = own_find(a->client, &p->request);
+	if (p->event.token)
+		pendings_tell(&a->all, p, true);
+	else
+		p->ticket = own_expect(a->client, &p->request);
 }
 
 /* Puts a call into the queue. Where nothing is under way it is sent at once, else with the next
@@ -99,6 +111,8 @@ static enum clerktoken_error submit(struct clerktoken_async *a, const struct cal
 	p->event.userdata = userdata;
 	if (ret_id)
 		*ret_id = p->event.id;
+	if (r->verb == VERB_GET)
+		look_for_own(a, p);
 	if (list_is_empty(&a->all.asked))
 		flow_ask(a, now);
 	return CLERKTOKEN_OK;

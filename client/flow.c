@@ -37,6 +37,8 @@ static void tell_failure(struct clerktoken_async *a, struct pending *p, bool is_
 {
 	clear_event(p);
 	p->event.error = p->event.failure.error;
+	if (p->request.verb == VERB_DROP)
+		own_drop(a->client, &p->request); /* it may have been carried out */
 	pendings_tell(&a->all, p, is_over);
 }
 
@@ -192,6 +194,8 @@ struct mono flow_enter(struct clerktoken_async *a)
 	if (a->era != era) {
 		abandon(a);
 		pendings_ask_all_again(&a->all);
+		list_for_each (it, &a->all.queue)
+			pending_at(it)->ticket = (struct own_ticket){ 0 };
 		a->era = era;
 		a->retry_at = now;
 	} else if (a->conn && !conn_is_ours(a->conn)) {
@@ -272,6 +276,7 @@ static void take_token(struct clerktoken_async *a, struct pending *p, const stru
 		       struct mono now)
 {
 	enum clerktoken_source source = (enum clerktoken_source)answer->token.source;
+	struct token_key key = own_key(&p->request);
 	struct clerktoken_token *token;
 
 	if (p->is_watching) {
@@ -279,10 +284,11 @@ static void take_token(struct clerktoken_async *a, struct pending *p, const stru
 		if (p->token_id == answer->token.id)
 			return; /* the caller knows it */
 	}
-	if (token_new(&answer->token, mono_max(p->asked, a->quiet), source, &token) < 0) {
+	if (token_new_for(&key, &answer->token, mono_max(p->asked, a->quiet), source, &token) < 0) {
 		fail_memory(a, p, now);
 		return;
 	}
+	own_keep(a->client, p->ticket, a->conn, token);
 	clear_event(p);
 	p->token_id = answer->token.id;
 	p->event.token = token;
@@ -362,6 +368,7 @@ static int take_answer(struct clerktoken_async *a, const struct reply *answer, s
 	} else if (answer->type == REPLY_TEXT) {
 		take_text(a, p, answer);
 	} else {
+		own_drop(a->client, &p->request);
 		p->event.dropped = answer->dropped;
 		pendings_tell(&a->all, p, true);
 	}

@@ -12,8 +12,7 @@
 
 #include "base/heap.h"
 #include "base/list.h"
-#include "client/clerktoken.h"
-#include "proto/request.h"
+#include "client/own.h"
 
 /* A power of two: a number's place is told by its lowest bits. */
 #define PENDING_MAX CLERKTOKEN_ASYNC_MAX
@@ -26,8 +25,9 @@ struct pending {
 	bool is_asked;	  /* and waits for the answer */
 	bool is_outdated; /* a watch: there is a newer token since it was asked */
 	uint8_t sends;
-	uint64_t token_id; /* a watch: of the token that the caller has */
-	struct mono asked; /* when it was last asked */
+	struct own_ticket ticket; /* a GET's */
+	uint64_t token_id;	  /* a watch: of the token that the caller has */
+	struct mono asked;	  /* when it was last asked */
 	struct heap_node
 	    due; /* its deadline; of a watch that rests, when it is to be asked again */
 	struct list place, news;

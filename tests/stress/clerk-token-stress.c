@@ -2,10 +2,10 @@
  *
  *     clerk-token-stress SOCKET THREADS FORKS GETS MARKS TIMEOUT_MS
  *
- * THREADS share a client. Each has FORKS rounds and one more; in each of the former it forks a
- * child, which goes on with the same client beside it. Of their gets, GETS in all, half are
- * synchronous and half go through a struct clerktoken_async of the thread, which its children
- * inherit in whatever state it is in.
+ * THREADS share a client that keeps copies of tokens, and one that doesn't. Each has FORKS rounds
+ * and one more; in each of the former it forks a child, which goes on with the same client beside
+ * it. Of their gets, GETS in all, half are synchronous and half go through a struct
+ * clerktoken_async of the thread, which its children inherit in whatever state it is in.
  *
  * A token must be of the session and the template that were asked for, whole, and valid when it was
  * asked for. An error must be one of those of a deadline, and that must have come. Whenever another
@@ -50,7 +50,7 @@ struct key {
 };
 
 static struct sums *sums;
-static struct clerktoken_client *client;
+static struct clerktoken_client *clients[2];
 static unsigned long threads, forks, gets, marks, timeout_ms;
 
 static int64_t clock_ms(clockid_t clock)
@@ -192,7 +192,7 @@ static void check(const struct key *key, enum clerktoken_error error,
 		(void)!write(STDOUT_FILENO, ".\n", 2); /* whoever reads it has ended */
 }
 
-static void get_one(unsigned *seed)
+static void get_one(struct clerktoken_client *client, unsigned *seed)
 {
 	struct key key = draw_key(seed);
 	int64_t began_ms = clock_ms(CLOCK_REALTIME), begin = clock_ms(CLOCK_BOOTTIME);
@@ -251,7 +251,7 @@ static void work(struct clerktoken_async *async, struct batch *batch, unsigned s
 		if (batch->under_way == 0)
 			begin_batch(async, batch, &seed);
 		for (unsigned i = 0; i < BATCH; i++)
-			get_one(&seed);
+			get_one(clients[i % 2], &seed);
 		finish_batch(async, batch);
 	}
 }
@@ -276,7 +276,7 @@ static void *run(void *argument)
 	struct clerktoken_async *async;
 	struct batch batch;
 
-	if (clerktoken_async_new(client, &async, NULL) != CLERKTOKEN_OK)
+	if (clerktoken_async_new(clients[seed / 1000 % 2], &async, NULL) != CLERKTOKEN_OK)
 		abort();
 	for (unsigned long i = 0; i <= forks; i++) {
 		int status = 0;
@@ -340,7 +340,10 @@ int main(int argc, char **argv)
 	timeout_ms = strtoul(argv[6], NULL, 10);
 	sums = mmap(NULL, sizeof(*sums), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (sums == MAP_FAILED || threads == 0 || threads > THREADS_MAX ||
-	    clerktoken_new(&options, &client, NULL) != CLERKTOKEN_OK)
+	    clerktoken_new(&options, &clients[0], NULL) != CLERKTOKEN_OK)
+		return 2;
+	options.no_copies = true;
+	if (clerktoken_new(&options, &clients[1], NULL) != CLERKTOKEN_OK)
 		return 2;
 	for (unsigned i = 0; i < threads; i++) {
 		seeds[i] = i * 1000;
@@ -349,6 +352,7 @@ int main(int argc, char **argv)
 	}
 	for (unsigned i = 0; i < threads; i++)
 		(void)pthread_join(ids[i], NULL); /* it was created and is joined once */
-	clerktoken_free(client);
+	clerktoken_free(clients[0]);
+	clerktoken_free(clients[1]);
 	return report(files);
 }

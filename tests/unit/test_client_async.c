@@ -1,122 +1,12 @@
 /* The asynchronous interface against a daemon that misbehaves on request: client/{async,flow,
  * pending}.c. */
-#include "tests/unit/unit.h"
-
-#include "client/clerktoken.h"
-#include "tests/unit/test_client_daemon.h"
+#include "tests/unit/test_client_async.h"
 
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
-
-#define ENOUGH_MS 10000 /* for what should take no time at all */
-
-struct fixture {
-	struct daemon *daemon;
-	struct clerktoken_client *client;
-	struct clerktoken_async *async;
-	struct clerktoken_failure failure;
-	struct clerktoken_event event;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct clerktoken_options options = { .size = sizeof(options) };
-
-	assert_non_null(f);
-	f->daemon = daemon_new();
-	daemon_run(f->daemon);
-	options.socket = f->daemon->path;
-	assert_int_equal(clerktoken_new(&options, &f->client, NULL), CLERKTOKEN_OK);
-	assert_int_equal(clerktoken_async_new(f->client, &f->async, &f->failure), CLERKTOKEN_OK);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	clerktoken_free(f->client); /* before what uses it: allowed */
-	clerktoken_async_free(f->async);
-	daemon_free(f->daemon);
-	free(f);
-	return 0;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* One turn of an event loop. */
-static void turn(struct fixture *f, int limit_ms)
-{
-	struct pollfd pollfd = { .fd = clerktoken_async_fd(f->async), .events = POLLIN };
-	int timeout_ms = clerktoken_async_timeout_ms(f->async);
-
-	if (timeout_ms < 0 || timeout_ms > limit_ms)
-		timeout_ms = limit_ms;
-	assert_true(poll(&pollfd, 1, timeout_ms) >= 0);
-	clerktoken_async_dispatch(f->async);
-}
-
-/* The next event; its token and text are given back. */
-static enum clerktoken_error next(struct fixture *f)
-{
-	int64_t end = now_ms() + ENOUGH_MS;
-
-	while (!clerktoken_async_next(f->async, &f->event)) {
-		assert_true(now_ms() < end);
-		turn(f, ENOUGH_MS);
-	}
-	assert_true((f->event.error == CLERKTOKEN_OK) == (f->event.failure.error == CLERKTOKEN_OK));
-	return f->event.error;
-}
-
-static void expect_token(struct fixture *f, const char *id, bool is_over)
-{
-	assert_int_equal(next(f), CLERKTOKEN_OK);
-	assert_non_null(f->event.token);
-	assert_string_equal(clerktoken_token_id(f->event.token), id);
-	assert_true(f->event.is_over == is_over);
-	clerktoken_token_unref(f->event.token);
-}
-
-static uint64_t get(struct fixture *f, const char *session, int timeout_ms)
-{
-	uint64_t id = 0;
-
-	assert_int_equal(
-	    clerktoken_async_get(f->async, session, NULL, NULL, timeout_ms, NULL, &id, &f->failure),
-	    CLERKTOKEN_OK);
-	assert_true(id > 0);
-	return id;
-}
-
-static uint64_t watch(struct fixture *f, const char *session)
-{
-	uint64_t id = 0;
-
-	assert_int_equal(
-	    clerktoken_async_watch(f->async, session, "t", NULL, ENOUGH_MS, f, &id, &f->failure),
-	    CLERKTOKEN_OK);
-	return id;
-}
-
-static void expect_silence(struct fixture *f)
-{
-	turn(f, 20);
-	assert_false(clerktoken_async_next(f->async, &f->event));
-}
 
 static void test_calls(void **state)
 {
@@ -382,108 +272,6 @@ static void test_full_backlog(void **state)
 	(void)close(fd);
 }
 
-#define PUSH(id)                                                                                   \
-	"* TOKEN sess_ok1 t aa." #id ".cc id=000000000000000" #id                                  \
-	" exp=2000000000 ttl=60000 reuse=1 state=due\n"
-
-static void test_watch(void **state)
-{
-	struct fixture *f = *state;
-	uint64_t id = watch(f, "sess_ok1");
-
-	assert_int_equal(
-	    clerktoken_async_watch(f->async, "sess_ok1", "t", NULL, 1, NULL, NULL, &f->failure),
-	    CLERKTOKEN_INVALID_ARGUMENT);
-	expect_token(f, "0000000000000001", false);
-	assert_int_equal(f->event.id, id);
-	assert_ptr_equal(f->event.userdata, f);
-	assert_int_equal(clerktoken_async_timeout_ms(f->async), -1);
-	daemon_push(f->daemon, "* TOKEN sess_ok9 t a.b.c id=0000000000000009 exp=1 ttl=1 reuse=1 "
-			       "state=due\n");
-	expect_silence(f);
-	/* The token is asked for, and it is the one that the caller has. */
-	assert_int_equal(daemon_requests(f->daemon), 1);
-	daemon_push(f->daemon, PUSH(1));
-	turn(f, ENOUGH_MS);
-	turn(f, ENOUGH_MS);
-	expect_silence(f);
-	assert_int_equal(daemon_requests(f->daemon), 1);
-	daemon_renew(f->daemon, 5);
-	daemon_push(f->daemon, PUSH(5));
-	expect_token(f, "0000000000000005", false);
-	assert_int_equal(f->event.id, id);
-	daemon_push(f->daemon, "* GONE sess_ok1 t not_found\n");
-	assert_int_equal(next(f), CLERKTOKEN_NOT_FOUND);
-	assert_true(f->event.is_over);
-	assert_false(clerktoken_async_cancel(f->async, id));
-}
-
-static void test_watch_is_asked_again(void **state)
-{
-	struct fixture *f = *state;
-	uint64_t id = watch(f, "sess_ok1");
-
-	expect_token(f, "0000000000000001", false);
-	daemon_stop(f->daemon);
-	for (int i = 0; i < 4; i++)
-		turn(f, ENOUGH_MS);
-	daemon_renew(f->daemon, 6);
-	daemon_run(f->daemon);
-	expect_token(f, "0000000000000006", false);
-	assert_true(daemon_heard(f->daemon, "#1 WATCH sess_ok1 t"));
-	assert_true(clerktoken_async_cancel(f->async, id));
-	while (!daemon_heard(f->daemon, "#2 UNWATCH sess_ok1 t"))
-		turn(f, 10);
-	id = watch(f, "sess_ok1");
-	expect_token(f, "0000000000000006", false);
-}
-
-static void test_watch_that_fails(void **state)
-{
-	struct fixture *f = *state;
-
-	(void)watch(f, "sess_missing");
-	assert_int_equal(next(f), CLERKTOKEN_NOT_FOUND);
-	assert_true(f->event.is_over);
-	assert_int_equal(
-	    clerktoken_async_watch(f->async, "sess_silent", NULL, NULL, 30, f, NULL, NULL),
-	    CLERKTOKEN_OK);
-	assert_int_equal(next(f), CLERKTOKEN_DEADLINE);
-	assert_true(f->event.is_over);
-	while (!daemon_heard(f->daemon, "#3 UNWATCH sess_silent -"))
-		turn(f, 10);
-}
-
-/* The child goes on with what was under way, on a connection of its own. */
-static void test_fork(void **state)
-{
-	struct fixture *f = *state;
-	int status = -1;
-	uint64_t id = watch(f, "sess_ok1");
-	pid_t child;
-
-	expect_token(f, "0000000000000001", false);
-	(void)get(f, "sess_ok2", ENOUGH_MS);
-	child = fork();
-	if (child == 0) {
-		assert_int_equal(clerktoken_async_timeout_ms(f->async), 0);
-		expect_token(f, "0000000000000002", true);
-		(void)get(f, "sess_ok3", ENOUGH_MS);
-		expect_token(f, "0000000000000003", true);
-		clerktoken_async_free(f->async);
-		clerktoken_free(f->client);
-		_exit(0);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
-	expect_token(f, "0000000000000002", true);
-	assert_int_equal(daemon_accepted(f->daemon), 2);
-	expect_silence(f);
-	assert_true(clerktoken_async_cancel(f->async, id));
-	while (!daemon_heard(f->daemon, "#3 UNWATCH sess_ok1 t"))
-		turn(f, 10);
-}
-
 static bool is_socket(int fd)
 {
 	struct stat st;
@@ -541,30 +329,24 @@ static void test_no_memory(void **state)
 	expect_token(f, "0000000000000007", true);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_calls),
-		TEST(test_arguments),
-		TEST(test_many),
-		TEST(test_bound),
-		TEST(test_deadline),
-		TEST(test_cancel),
-		TEST(test_daemon_errors),
-		TEST(test_malformed),
-		TEST(test_endless),
-		TEST(test_no_daemon),
-		TEST(test_restart),
-		TEST(test_stopping),
-		TEST(test_full_backlog),
-		TEST(test_watch),
-		TEST(test_watch_is_asked_again),
-		TEST(test_watch_that_fails),
-		TEST(test_fork),
-		TEST(test_closed_descriptor),
-		TEST(test_no_memory),
+		cmocka_unit_test_setup_teardown(test_calls, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_arguments, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_daemon_errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_endless, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_daemon, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stopping, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full_backlog, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_closed_descriptor, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
