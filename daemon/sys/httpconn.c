@@ -75,6 +75,8 @@ static bool wants_body(const struct http_exchange *x)
 {
 	if (x->intake == INTAKE_NONE || httpbody_is_done(&x->rest))
 		return false;
+	if (!x->keeps && (x->intake == INTAKE_SKIP || x->answered == ANSWER_WHOLE))
+		return false; /* no request comes behind it */
 	return x->intake != INTAKE_STREAM || buf_len(&x->body) < HTTP_BODY_ROOM;
 }
 
@@ -198,15 +200,28 @@ static void refuse_head(struct http_exchange *x, enum httphead_result result)
 	http_refuse(x, refusals[result].status, refusals[result].text);
 }
 
+/* Within a line nothing can be said that could not before: who sends it byte by
+ * byte doesn't have it parsed as often. */
+static bool has_new_line(struct http_exchange *x)
+{
+	struct span input = x->owner->input;
+	size_t seen = x->seen;
+
+	x->seen = input.len;
+	return seen == 0 || input.len >= HTTPHEAD_MAX ||
+	       (input.len > seen && memchr(input.ptr + seen, '\n', input.len - seen));
+}
+
 /* True if there is more to do. */
 static bool take_head(struct http_exchange *x)
 {
 	struct http_server *s = x->owner;
 	enum httphead_result result;
 
-	if (buf_len(&x->out) || s->input.len == 0)
+	if (buf_len(&x->out) || s->input.len == 0 || !has_new_line(x))
 		return false;
 	result = httphead_parse(s->input, &s->head);
+	x->seen = result == HTTPHEAD_INCOMPLETE ? s->input.len : 0;
 	if (result == HTTPHEAD_INCOMPLETE)
 		return false;
 	if (result != HTTPHEAD_DONE) {
@@ -338,7 +353,8 @@ static void throw_away(struct http_exchange *x)
 		x->state = HTTP_DEAD;
 }
 
-/* True if the client has closed its socket, not just said that it has no more to say. */
+/* True if the client has closed its socket, not just said that it has no more
+ * to say. */
 static bool has_hung_up(const struct http_exchange *x)
 {
 	struct pollfd pollfd = { .fd = event_get_fd(&x->event) };
@@ -357,7 +373,8 @@ static enum http_phase phase_of(const struct http_exchange *x)
 	return wants_body(x) ? PHASE_BODY : PHASE_NONE;
 }
 
-/* The heap is told of a deadline only if that comes earlier than what it has. */
+/* The heap is told of a deadline only if that comes earlier than what it has.
+ */
 static void set_deadline(struct http_exchange *x, struct mono now)
 {
 	struct http_server *s = x->owner;
@@ -379,8 +396,8 @@ static void set_deadline(struct http_exchange *x, struct mono now)
 
 static void on_event(evutil_socket_t fd, short what, void *arg);
 
-/* Edges, not levels: a socket that is not read does not report itself again and again. What was
- * there before comes as an edge, too. */
+/* Edges, not levels: a socket that is not read does not report itself again and
+ * again. What was there before comes as an edge, too. */
 static void wait_for(struct http_exchange *x, short events)
 {
 	evutil_socket_t fd = event_get_fd(&x->event);

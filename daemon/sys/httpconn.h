@@ -1,14 +1,17 @@
-/* A connection of the HTTP server's, which is its exchange, too: there is one at a time.
+/* A connection of the HTTP server's, which is its exchange, too: there is one
+ * at a time.
  *
  * States:  HEAD      waits for a request
- *          EXCHANGE  the handler has it, until the answer and the body are through
- *          LINGER    all is said; what still comes is thrown away until the client closes, since a
- *                    close with input unread would be a reset, which may take the answer with it
- *          DEAD      freed as soon as nobody is in the middle of using it
+ *          EXCHANGE  the handler has it, until the answer and the body are
+ * through LINGER    all is said; what still comes is thrown away until the
+ * client closes, since a close with input unread would be a reset, which may
+ * take the answer with it DEAD      freed as soon as nobody is in the middle of
+ * using it
  *
- * What one wake reads stands in a buffer that all connections share, the head that is being looked
- * at too, and most answers leave from another: nothing is allocated for a request that is answered
- * at once. What is left over stays with the connection.
+ * What one wake reads stands in a buffer that all connections share, the head
+ * that is being looked at too, and most answers leave from another: nothing is
+ * allocated for a request that is answered at once. What is left over stays
+ * with the connection.
  */
 #pragma once
 
@@ -78,8 +81,10 @@ struct http_exchange {
 	const struct httphead *head; /* owner->head, or held */
 	struct http_held *held;
 	struct httpbody rest; /* of the body, as it has been read */
+	size_t seen;	      /* bytes of `in` that are no whole head */
 	size_t body_max;      /* what may be in `body`; of INTAKE_SKIP, what may be skipped */
-	int64_t answer_left;  /* bytes of the answer that was begun; HTTP_UNKNOWN: in chunks */
+	int64_t answer_left;  /* bytes of the answer that was begun; HTTP_UNKNOWN: in
+				 chunks */
 	uint8_t state, intake, answered, phase, events;
 	bool is_running;      /* the handler may be in the middle of it */
 	bool unread;	      /* more may have come than was read, and no event will tell */
@@ -128,8 +133,8 @@ void http_refuse(struct http_exchange *x, int status, const char *text);
 /* Has it looked at, once nobody is in the middle of using it. */
 void http_touch(struct http_exchange *x);
 
-/* Takes over an accepted socket; NULL, and the socket stays the caller's, where it can't be had. To
- * be settled then. */
+/* Takes over an accepted socket; NULL, and the socket stays the caller's, where
+ * it can't be had. To be settled then. */
 struct http_exchange *http_exchange_new(struct http_server *s, int fd);
 void http_exchange_free(struct http_exchange *x);
 
