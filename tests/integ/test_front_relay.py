@@ -1,5 +1,6 @@
 """What the HTTP front passes on to Clerk: unchanged, bounded, inside the budget, and nowhere else."""
 
+import contextlib
 import hashlib
 import http.client
 import re
@@ -114,6 +115,9 @@ class Origin:
         return False
 
     def close(self):
+        """Also wakes the thread, which would accept one more connection."""
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
 
