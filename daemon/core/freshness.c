@@ -27,7 +27,7 @@ static int64_t lead_ms(const struct freshness *f, int64_t lifetime_ms, int64_t t
 	int64_t lead;
 
 	if (f->refresh_percent)
-		lead = lifetime_ms / 100 * (100 - f->refresh_percent);
+		lead = max_i64(f->min_ttl_ms, lifetime_ms / 100 * (100 - f->refresh_percent));
 	else
 		/* A long life can afford more room for Clerk's bad hours. */
 		lead = max_i64(f->min_ttl_ms + freshness_ahead_ms(took_ms),

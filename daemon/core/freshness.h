@@ -11,8 +11,9 @@ struct freshness {
 };
 
 /* How long before its end a token is renewed, in milliseconds: never more than three quarters
- * of its life (half, where a percentage is set), so that no token is renewed without a pause. As
- * late as is safe is what leaves min_ttl after the slowest that Clerk has lately been, with jitter,
+ * of its life (half, where a percentage is set), so that no token is renewed without a pause; and
+ * else never less than min_ttl, below which it is of no use, and no copy of it may be. As late as
+ * is safe is what leaves min_ttl after the slowest that Clerk has lately been, with jitter,
  * so that keys fetched together are not renewed together. */
 int64_t freshness_lead_ms(const struct freshness *f, int64_t lifetime_ms, int64_t slowest_ms,
 			  struct random *random);

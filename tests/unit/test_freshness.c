@@ -160,6 +160,9 @@ static void test_a_percentage_of_the_life(void **state)
 	draw(&f, 60 * SECOND, 0, &least_ms, &most_ms);
 	assert_in_range(least_ms, 12 * SECOND, 13 * SECOND);
 	assert_in_range(most_ms, least_ms + SECOND / 4, 15 * SECOND);
+	f.refresh_percent = 99; /* what has less than min_ttl left is of no use */
+	draw(&f, 60 * SECOND, 0, &least_ms, &most_ms);
+	assert_int_equal(least_ms, 5 * SECOND);
 	f.refresh_percent = 10; /* sooner than at half is never */
 	draw(&f, 60 * SECOND, 0, &least_ms, &most_ms);
 	assert_int_equal(most_ms, 30 * SECOND);
