@@ -264,17 +264,18 @@ static int use(struct app *app, const struct config *config, const struct secret
 /* Takes on a configuration and a key that have passed; both are moved in. */
 static int adopt(struct app *app, struct mono now, struct config *config, struct secret *key)
 {
-	bool moves = strcmp(app->config.api_url, config->api_url) != 0;
+	bool moves = strcmp(app->config.api_url, config->api_url) != 0, is_other;
 	int result = use(app, config, key);
 
 	if (result < 0)
 		return result;
 	harden_key(key->ptr, key->len);
-	if (keyring_configure(&app->keys, key))
-		engine_key_changed(app->engine, now);
+	is_other = keyring_configure(&app->keys, key);
 	if (moves) {
 		keyring_start_over(&app->keys);
-		engine_moved(app->engine, now);
+		engine_moved(app->engine, now); /* another key is a part of it */
+	} else if (is_other) {
+		engine_key_changed(app->engine, now);
 	}
 	conns_set_audit(app->conns, config->audit);
 	conns_set_access(app->conns, config->access);

@@ -91,6 +91,21 @@ class RotationTest(harness.Case):
         self.assertEqual(self.get().code, "unauthorized")
         self.assert_key("refused")
 
+    def test_another_clerk_with_more_room(self):
+        """Who waits for the last one's limit is asked for at the other, once."""
+        self.begin(OLD)
+        other = self.sandbox("--secret-key", NEW)
+        self.served.configure({"clerk": {"rate_limit": "1/30s", "budget": "100%"}})
+        self.reload()
+        connection = self.connect(self.served)
+        connection.send(b"GET sess_waits - wait=60000\n")
+        harness.wait_for(lambda: self.served.stats()["queued"] == 1)
+        self.write(NEW)
+        self.served.configure({"clerk": {**LOTS, "api_url": other.http}})
+        self.reload()
+        self.assertEqual(harness.Reply(connection.line()).kind, "OK")
+        self.assertEqual((self.bapi.calls("sess_waits"), other.calls("sess_waits")), (0, 1))
+
     def test_flights_on_the_old_key_finish(self):
         self.begin(OLD, NEW)
         self.bapi.config(latency_ms=600)
