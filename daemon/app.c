@@ -498,6 +498,8 @@ static int serve(struct app *app)
 	notify_ready(&app->notify, clock_boot());
 	loop_arm(app->loop, app->notify.next);
 	result = loop_run(app->loop);
+	front_free(app->front); /* what it has under way may have ended sessions */
+	app->front = NULL;
 	/* Not for the one in use, but the one that the next process will have. */
 	warm_keep(app->engine,
 		  &(struct warm_owner){ keyring_configured(&app->keys), app->config.api_url });

@@ -51,9 +51,8 @@ static void on_head(void *arg, const struct relay_head *head)
 		p->is_begun = true;
 		http_begin(p->x, &answer, head->body_len < 0 ? HTTP_UNKNOWN : head->body_len);
 	} else {
-		relay_cancel(p->relay);
 		http_abort(p->x);
-		passon_free(p);
+		passon_gone(p);
 	}
 	buf_deinit(&fields);
 }

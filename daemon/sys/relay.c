@@ -41,8 +41,9 @@ struct relay {
 	void *arg;
 	struct exchange *exchange;
 	struct call *call;   /* in the engine; NULL: refused, or none is needed */
-	struct span session; /* that it may change: in `names` */
-	size_t told;	     /* of the public keys, and which */
+	struct span session; /* that it may have changed, once it is begun: in `names` */
+	bool is_begun;
+	size_t told; /* of the public keys, and which */
 	uint64_t generation;
 	bool head_told;
 	bool has_failed;
@@ -93,6 +94,19 @@ static void tell_failed(struct relay *r, struct relay_failure failure)
 	s->settle(s->settle_arg);
 }
 
+/* Nothing else may be said to the engine before the effects have been carried out. */
+static void drop_session(struct relay *r)
+{
+	struct relays *s = r->set;
+	struct span session = r->session;
+
+	r->session = SPAN_NONE;
+	if (!session.len || !r->is_begun)
+		return;
+	engine_drop_session(s->engine, clock_boot(), session);
+	s->settle(s->settle_arg);
+}
+
 static void fail_later(struct relay *r, struct relay_failure failure)
 {
 	r->has_failed = true;
@@ -104,17 +118,16 @@ static void on_head(void *arg, const struct exchange_head *head)
 {
 	struct relay *r = arg;
 	struct relays *s = r->set;
-	struct mono now = clock_boot();
 	const struct relay_head told = { .status = head->status,
 					 .fields = head->fields,
 					 .n_fields = head->n_fields,
 					 .body_len = head->body_len };
 
-	engine_call_answered(s->engine, now, r->call, head->status,
-			     answer_retry_after_ms(head->retry_after, head->date));
-	if (r->session.len && head->status < HTTP_REFUSED)
-		engine_drop_session(s->engine, now, r->session);
+	if (head->status < HTTP_REFUSED)
+		drop_session(r);
 	r->session = SPAN_NONE;
+	engine_call_answered(s->engine, clock_boot(), r->call, head->status,
+			     answer_retry_after_ms(head->retry_after, head->date));
 	s->settle(s->settle_arg);
 	r->callbacks->head(r->arg, &told);
 }
@@ -136,13 +149,9 @@ static void on_room(void *arg)
 static void on_over(void *arg, enum transport transport)
 {
 	struct relay *r = arg;
-	struct relays *s = r->set;
 
-	/* It may have been changed: nobody knows. */
-	if (r->session.len && transport != TRANSPORT_UNREACHABLE) {
-		engine_drop_session(s->engine, clock_boot(), r->session);
-		s->settle(s->settle_arg);
-	}
+	if (transport != TRANSPORT_UNREACHABLE)
+		drop_session(r); /* nobody knows */
 	if (transport == TRANSPORT_OK)
 		tell_end(r);
 	else
@@ -241,6 +250,8 @@ static void on_judged(struct asker *asker, const struct effect *effect)
 		fail_later(r, passage_refusal(&effect->reply));
 	} else if (exchange_begin(r->exchange) < 0) {
 		fail_later(r, passage_failure(TRANSPORT_NO_MEMORY));
+	} else {
+		r->is_begun = true;
 	}
 }
 
@@ -328,6 +339,7 @@ void relay_resume(struct relay *r)
 
 void relay_cancel(struct relay *r)
 {
+	drop_session(r); /* its answer would have said what came of it */
 	relay_free(r);
 }
 

@@ -5,7 +5,7 @@
  * on the way: fields that concern one connection (RFC 9110, 7.6.1) stay behind both ways, Host and
  * the framing are each side's own, and who has no key gets the daemon's. It goes nowhere but to
  * api_url, and follows no redirect. A session that a request may have changed is dropped before its
- * answer is seen.
+ * answer is seen, and where none is seen.
  *
  * No callback is called from within a function of this file, but each from the event loop; they may
  * call any. A relay ends with exactly one call of `end` or `failed`, or with relay_cancel(), and is
@@ -63,7 +63,8 @@ struct relay_callbacks {
 	void (*failed)(void *arg, const struct relay_failure *failure);
 };
 
-/* `settle` carries out the engine's effects after what came from the event loop. 0 or -ENOMEM. */
+/* `settle` carries out the engine's effects, but where a function says that there are some. 0 or
+ * -ENOMEM. */
 int relays_new(struct event_base *base, struct engine *engine, const struct upstream_config *config,
 	       const struct secret *key, void (*settle)(void *arg), void *arg, struct relays **ret);
 

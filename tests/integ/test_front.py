@@ -71,7 +71,10 @@ class FrontCase(harness.Case):
 
     def straight(self):
         """A connection to the sandbox."""
-        connection = http.client.HTTPConnection(self.bapi.address, timeout=harness.DEADLINE_S)
+        return self.straight_to(self.bapi)
+
+    def straight_to(self, sandbox):
+        connection = http.client.HTTPConnection(sandbox.address, timeout=harness.DEADLINE_S)
         self.addCleanup(connection.close)
         return connection
 

@@ -12,8 +12,9 @@ import unittest
 from pathlib import Path
 
 import harness
-from test_front import FrontCase, call, path_of, read_all
-from test_metrics import UnixConnection
+from test_front import Answer, FrontCase, call, path_of, read_all
+from test_metrics import UnixConnection, free_port
+from test_warm import Manager
 
 LARGE = 20 << 20
 GROWTH_MAX = 6 << 20  # of resident memory, where 20 MB pass
@@ -453,6 +454,25 @@ class Sessions(FrontCase):
         self.assertEqual((answer.status, answer.json["status"]), (200, "revoked"))
         self.assertNotEqual(call(connection, path_of("sess_1")).status, 200)
         self.assertEqual(call(connection, path_of("sess_2")).fields["clerk-tokend-cache"], "hit")
+
+    def test_a_restart_brings_nothing_back_that_may_have_ended(self):
+        token = call(self.straight_to(self.sandbox("--fast")), path_of("sess_1")).text
+        origin = Origin()
+        self.addCleanup(origin.close)
+        origin.answer = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                         b"Content-Length: %d\r\n\r\n%b" % (len(token), token))
+        origin.v1_sessions_sess_1_revoke = origin.hang
+        self.port = free_port()
+        daemon = self.own(Manager(origin, {"listen": {"http": f"127.0.0.1:{self.port}"}}))
+        for session in ("sess_1", "sess_2"):
+            self.assertEqual(harness.Reply(daemon.ask(f"GET {session} -")).src, "clerk")
+        with self.open_socket() as s:
+            s.sendall(self.head("/v1/sessions/sess_1/revoke"))
+            harness.wait_for(lambda: len(origin.heads) == 3)
+            self.assertEqual(daemon.stop(), 0)
+        daemon.start()
+        for session, source in (("sess_1", "clerk"), ("sess_2", "cache")):
+            self.assertEqual(harness.Reply(daemon.ask(f"GET {session} -")).src, source, session)
 
     def test_who_tracks_is_told(self):
         self.serve()

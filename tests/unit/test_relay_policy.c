@@ -29,16 +29,22 @@ static void test_what_may_not_pass(void **state)
 	assert_int_equal(f.origin.n_requests, 0);
 }
 
-static void test_the_budget(void **state)
+static void set_budget(size_t budget)
 {
-	(void)state;
-	f.budget = 2;
+	f.budget = budget;
 	relays_free(f.relays);
 	engine_client_deinit(f.engine, &f.client);
+	settle(NULL);
 	engine_free(f.engine);
 	f.relays = NULL;
 	make_engine();
 	make_relays(f.origin.port);
+}
+
+static void test_the_budget(void **state)
+{
+	(void)state;
+	set_budget(2);
 	origin_expect(&f.origin, 0, OK_ANSWER, 0);
 	for (size_t i = 0; i < 2; i++) {
 		origin_expect(&f.origin, 0, OK_ANSWER, 0);
@@ -93,6 +99,59 @@ static void test_a_session_that_ends_is_dropped(void **state)
 	origin_expect(&f.origin, 0, "HTTP/1.1 200 OK\r\n", 0);
 	assert_int_equal(simple(5, "POST", "/v1/sessions/sess_1/revoke"), 0);
 	WAIT_FOR(is_over(5));
+	assert_int_equal(f.n_dropped, 1);
+}
+
+/* Clerk's answer may let a fetch go that waited for its turn, and end the session that it is for.
+ */
+static void test_a_session_ends_that_is_being_fetched(void **state)
+{
+	const struct request get = { .verb = VERB_GET,
+				     .session = SPAN_LITERAL("sess_1"),
+				     .has_wait = true,
+				     .wait_ms = 60000 };
+	struct engine_config config;
+	struct buf scratch = BUF_INIT(TEXT_MAX);
+	struct waiter *waiter;
+	struct reply reply;
+
+	(void)state;
+	set_budget(1);
+	origin_expect(&f.origin, 0, OK_ANSWER, 0);
+	assert_int_equal(simple(0, "POST", "/v1/sessions/sess_1/revoke"), 0);
+	assert_int_equal(
+	    engine_submit(f.engine, clock_boot(), &f.client, &get, &scratch, &reply, &waiter),
+	    SUBMIT_PENDING);
+	settle(NULL);
+	config = engine_config();
+	config.budget = 1000;
+	assert_int_equal(engine_configure(f.engine, &config), 0);
+	while (!f.passing[0].status) /* no tick tells the engine of it before */
+		assert_int_equal(event_base_loop(f.base, EVLOOP_ONCE), 0);
+	assert_int_equal(f.n_dropped, 1);
+	assert_int_equal(engine_stats(f.engine)->fetches, 1);
+	engine_abandon(f.engine, waiter);
+	settle(NULL);
+}
+
+/* The request may have come through before its caller went. */
+static void test_who_has_gone_may_have_ended_a_session(void **state)
+{
+	(void)state;
+	origin_expect(&f.origin, 0, NULL, 0);
+	assert_int_equal(simple(0, "POST", "/v1/sessions/sess_1/revoke"), 0);
+	WAIT_FOR(*f.origin.head);
+	relay_cancel(f.passing[0].relay);
+	settle(NULL);
+	assert_int_equal(f.n_dropped, 1);
+	set_budget(1);
+	origin_expect(&f.origin, 0, NULL, 0);
+	for (size_t i = 1; i < 3; i++) {
+		assert_int_equal(simple(i, "POST", "/v1/sessions/sess_1/revoke"), 0);
+		WAIT_FOR(i == 2 || *f.origin.head);
+	}
+	relay_cancel(f.passing[2].relay); /* it has not been sent */
+	settle(NULL);
 	assert_int_equal(f.n_dropped, 1);
 }
 
@@ -161,9 +220,14 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_what_may_not_pass), TEST(test_the_budget),
-		TEST(test_clerk_objects),     TEST(test_a_session_that_ends_is_dropped),
-		TEST(test_the_public_keys),   TEST(test_no_memory),
+		TEST(test_what_may_not_pass),
+		TEST(test_the_budget),
+		TEST(test_clerk_objects),
+		TEST(test_a_session_that_ends_is_dropped),
+		TEST(test_a_session_ends_that_is_being_fetched),
+		TEST(test_who_has_gone_may_have_ended_a_session),
+		TEST(test_the_public_keys),
+		TEST(test_no_memory),
 	};
 
 	return run(tests, sizeof(tests) / sizeof(*tests));

@@ -119,9 +119,9 @@ static inline void settle(void *arg)
 	} while (effect.type != EFFECT_NONE);
 }
 
-static inline void make_engine(void)
+static inline struct engine_config engine_config(void)
 {
-	const struct engine_config config = {
+	return (struct engine_config){
 		.freshness = { .min_ttl_ms = 5000, .renew_idle_ms = -1 },
 		.default_wait_ms = 1000,
 		.max_memory = 1 << 20,
@@ -131,6 +131,11 @@ static inline void make_engine(void)
 		.budget_window_ms = 10000,
 		.greeting = "clerk-tokend",
 	};
+}
+
+static inline void make_engine(void)
+{
+	const struct engine_config config = engine_config();
 	const struct hash_key hash_key = { 0 };
 	const struct identity who = { .uid = 1000 };
 
