@@ -43,6 +43,11 @@ static void call_free(struct engine *e, struct call *call)
 	mem_free(call);
 }
 
+static bool may_call(const struct client *client)
+{
+	return client->admin || client->grant.scope == ACCESS_ALL;
+}
+
 static struct call *call_new(struct engine *e, struct client *client, void *cookie,
 			     struct mono admit_by)
 {
@@ -59,6 +64,7 @@ static struct call *call_new(struct engine *e, struct client *client, void *cook
 	list_init(&call->place.node);
 	call->place.is_call = true;
 	call->timer = HEAP_NODE(TIMER_CALL);
+	call->client = client;
 	call->account = client->account;
 	call->cookie = cookie;
 	call->admit_by = admit_by;
@@ -72,7 +78,7 @@ enum submission engine_call(struct engine *e, struct mono now, struct client *cl
 	struct mono admit_by = mono_add_ms(now, e->config.default_wait_ms);
 	struct call *call;
 
-	if (!client->admin && client->grant.scope != ACCESS_ALL)
+	if (!may_call(client))
 		return refuse(e, CODE_DENIED, RETRY_NEVER, ret_reply);
 	if (e->stopping)
 		return refuse(e, CODE_SHUTTING_DOWN, SHUTTING_DOWN_MS, ret_reply);
@@ -135,6 +141,18 @@ void calls_refuse(struct engine *e, const struct reply *error)
 
 	while ((first = list_first(&e->calls)))
 		call_refuse(e, container_of(first, struct call, node), error);
+}
+
+void calls_enforce(struct engine *e)
+{
+	const struct reply denied = reply_error(CODE_DENIED, RETRY_NEVER, NULL);
+
+	list_for_each_safe (it, &e->calls) {
+		struct call *call = container_of(it, struct call, node);
+
+		if (!may_call(call->client))
+			call_refuse(e, call, &denied);
+	}
 }
 
 void call_pop(struct engine *e, struct effect *ret)

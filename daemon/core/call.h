@@ -11,8 +11,9 @@
 
 struct call {
 	struct place place;
-	struct list node;	 /* engine.calls, then engine.judged, then none */
-	struct heap_node timer;	 /* while it waits: when that is over */
+	struct list node;	/* engine.calls, then engine.judged, then none */
+	struct heap_node timer; /* while it waits: when that is over */
+	const struct client *client;
 	struct account *account; /* charged with it */
 	void *cookie;
 	struct mono admit_by;
@@ -35,6 +36,9 @@ void call_due(struct engine *e, struct mono now, struct call *call);
 
 /* Refuses all that wait. */
 void calls_refuse(struct engine *e, const struct reply *error);
+
+/* Refuses those that wait and whose client may call no more. */
+void calls_enforce(struct engine *e);
 
 /* EFFECT_ADMITTED or EFFECT_REFUSED. */
 void call_pop(struct engine *e, struct effect *ret);

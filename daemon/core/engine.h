@@ -117,7 +117,8 @@ int engine_client_init_trusted(struct engine *e, struct client *client);
 bool engine_client_may(const struct engine *e, const struct client *client, struct span session,
 		       struct span template);
 
-/* It has gone: its watches end. Its waiters must have been abandoned. Effects. */
+/* It has gone: its watches end. Its waiters must have been abandoned, its calls ended.
+ * Effects. */
 void engine_client_deinit(struct engine *e, struct client *client);
 
 enum submission {

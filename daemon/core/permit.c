@@ -1,6 +1,7 @@
 /* See permit.h. */
 #include "daemon/core/permit.h"
 
+#include "daemon/core/call.h"
 #include "daemon/core/flight.h"
 #include "daemon/core/queue.h"
 #include "daemon/core/waiter.h"
@@ -196,5 +197,6 @@ void engine_enforce(struct engine *e, struct mono now)
 		queue_reorder(e, d);
 		demand_release(e, d);
 	}
+	calls_enforce(e);
 	flight_dispatch(e, now);
 }

@@ -362,6 +362,25 @@ class Sockets(RelayCase):
         self.assertEqual(self.origin.heads, [])
 
 
+    def test_who_waits_when_rules_change(self):
+        self.serve_socket()
+        self.served.configure({"clerk": {"rate_limit": "1/30s", "budget": "100%"},
+                               "cache": {"default_wait": "60s"}})
+        self.served.reload()
+        harness.wait_for(lambda: ": reloaded " in self.served.log())
+        self.assertEqual(self.get().status, 200)
+        connection = UnixConnection(self.path)
+        self.addCleanup(connection.close)
+        connection.request("GET", "/v1/users")
+        harness.wait_for(lambda: self.served.stats()["queued"] == 1)
+        self.served.configure({"access": {"allow": ["template=hasura"]},
+                               "clerk": {"rate_limit": "1000/10s"}})
+        self.served.reload()
+        answer = Answer(connection.getresponse())
+        self.assertEqual((answer.status, answer.code), (403, "authorization_invalid"))
+        self.assertEqual(len(self.origin.heads), 1)
+
+
 class Budget(FrontCase):
     def test_calls_and_tokens_stay_inside(self):
         """Many ask for more than there is; Clerk's own limiter never has to say no."""
