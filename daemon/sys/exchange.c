@@ -79,6 +79,8 @@ static void on_finished(struct transfer *t, CURLcode result)
 	struct exchange *x = container_of(t, struct exchange, transfer);
 
 	x->transport = x->refused != TRANSPORT_OK ? x->refused : transfer_transport(t, result);
+	if (x->transport == TRANSPORT_OK && !x->has_head)
+		x->transport = TRANSPORT_BROKEN; /* an interim answer was all */
 	x->is_over = true;
 	pool_set_note(t, x->transport);
 	(void)event_del(x->idle); /* fails for uninitialized events */

@@ -257,6 +257,15 @@ class Messages(RelayCase):
         with self.assertRaises((http.client.IncompleteRead, ConnectionResetError)):
             connection.getresponse().read()
 
+    def test_an_answer_that_is_none(self):
+        origin = self.serve_origin()
+        for line in (b"101 Switching Protocols", b"000 No"):
+            for rest in (b"", b"Content-Length: 2\r\n"):
+                origin.answer = b"HTTP/1.1 " + line + b"\r\n" + rest + b"Connection: close\r\n\r\n{}"
+                origin.plain = lambda *arguments: Origin.plain(origin, *arguments) and False
+                answer = call(self.connection(), "/v1/users", method="GET")
+                self.assertEqual((answer.status, answer.code), (502, "bad_gateway"))
+
 
 class Where(RelayCase):
     def test_no_redirect_is_followed(self):
