@@ -283,12 +283,16 @@ void http_end(struct http_exchange *x)
 		http_touch(x);
 }
 
-/* A reset: where the connection's end is the body's, an orderly one would look like it. */
-void http_abort(struct http_exchange *x)
+void http_cut(struct http_exchange *x)
 {
 	static const struct linger linger = { .l_onoff = 1 };
 
 	(void)setsockopt(event_get_fd(&x->event), SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
+void http_abort(struct http_exchange *x)
+{
+	http_cut(x);
 	x->answered = ANSWER_WHOLE;
 	x->state = HTTP_DEAD;
 	http_touch(x);

@@ -92,11 +92,19 @@ static bool wants_input(const struct http_exchange *x)
 	}
 }
 
+/* An orderly end would say that all has been said. */
+static void cut_unframed(struct http_exchange *x)
+{
+	if (x->unframed && (x->answered == ANSWER_BEGUN || buf_len(&x->out)))
+		http_cut(x);
+}
+
 void http_exchange_free(struct http_exchange *x)
 {
 	struct http_server *s = x->owner;
 
 	(void)event_del(&x->event);
+	cut_unframed(x);
 	if (x->head && x->answered != ANSWER_WHOLE && s->handler->gone)
 		s->handler->gone(s->arg, x);
 	(void)close(event_get_fd(&x->event));
@@ -123,7 +131,7 @@ static void give_up(struct http_exchange *x, int status, const char *text)
 	if (may_answer)
 		http_refuse(x, status, text);
 	else
-		x->state = HTTP_DEAD;
+		http_abort(x);
 	x->answered = ANSWER_WHOLE;
 }
 

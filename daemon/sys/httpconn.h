@@ -127,6 +127,9 @@ void http_flush(struct http_exchange *x);
 /* Tells the client to send the body, if it waits for that. */
 void http_continue(struct http_exchange *x);
 
+/* Its end will be a reset. */
+void http_cut(struct http_exchange *x);
+
 /* An answer of the server's own; the connection closes. */
 void http_refuse(struct http_exchange *x, int status, const char *text);
 

@@ -257,6 +257,20 @@ class Messages(RelayCase):
         with self.assertRaises((http.client.IncompleteRead, ConnectionResetError)):
             connection.getresponse().read()
 
+    def test_an_answer_to_old_http_that_breaks_off(self):
+        """Its end is the connection's, so that what is cut must not look like an end."""
+        origin = self.serve_origin()
+        origin.endless = lambda conn, head, stream: conn.sendall(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n") or stream.read()
+        with self.open_socket() as s:
+            s.sendall(self.head("/endless", "", "GET").replace(b"HTTP/1.1", b"HTTP/1.0"))
+            answer = b""
+            while not answer.endswith(b"half"):
+                answer += s.recv(65536)
+            self.assertEqual(self.served.stop(), 0)
+            with self.assertRaises(ConnectionResetError):
+                s.recv(1)
+
     def test_an_answer_that_is_none(self):
         origin = self.serve_origin()
         for line in (b"101 Switching Protocols", b"000 No"):
