@@ -40,7 +40,6 @@
 
 #define STOP_GRACE_MS 3000
 #define TEARDOWN_MS 5000 /* at most, for wiping what a large cache holds */
-#define FILES_BESIDE_CLIENTS 128
 /* An answer holds the token as JSON, and a little more. */
 #define ANSWER_OVERHEAD 4096
 #define GREETING_MAX 128
@@ -287,6 +286,7 @@ static int adopt(struct app *app, struct mono now, struct config *config, struct
 	set_greeting(app, &app->config);
 	conns_set_max_reply(app->conns, max_reply(&app->config));
 	log_set_level(log_level(&app->config));
+	harden_raise_files(&app->config);
 	return 0;
 }
 
@@ -508,13 +508,9 @@ static int serve(struct app *app)
 
 static enum app_result run(struct app *app)
 {
-	size_t files = harden_raise_files(app->config.max_clients + FILES_BESIDE_CLIENTS);
 	int result;
 
-	if (files < app->config.max_clients + FILES_BESIDE_CLIENTS)
-		log_warning("the limit of open files is %zu: not enough for max_clients=%zu, "
-			    "ignoring",
-			    files, app->config.max_clients);
+	harden_raise_files(&app->config);
 	result = build(app);
 	if (result == 0) {
 		log_event(LOG_INFO, MESSAGE_STARTED, "started",

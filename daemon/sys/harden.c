@@ -1,6 +1,8 @@
 /* See harden.h. Each is a second fence behind the unit's own, so none is fatal if it fails. */
 #include "daemon/sys/harden.h"
 
+#include "daemon/core/config.h"
+#include "daemon/core/passage.h"
 #include "daemon/sys/log.h"
 
 #include <errno.h>
@@ -11,6 +13,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#define FILES_BESIDE_CLIENTS 128 /* whoever sends webhooks or reads metrics, and our own */
+#define FILES_A_CONNECTION 3	 /* to Clerk: its own, and two while a name is resolved */
 
 void harden_process(void)
 {
@@ -48,7 +53,7 @@ void harden_key(const void *ptr, size_t size)
 	(void)madvise((void *)start, len, MADV_DONTDUMP); /* there is no dump anyway */
 }
 
-size_t harden_raise_files(size_t wanted)
+static size_t raise_files(size_t wanted)
 {
 	struct rlimit limit;
 
@@ -60,4 +65,16 @@ size_t harden_raise_files(size_t wanted)
 		(void)getrlimit(RLIMIT_NOFILE, &limit);
 	}
 	return limit.rlim_cur;
+}
+
+void harden_raise_files(const struct config *c)
+{
+	size_t connections = (1 + PASSAGE_TIMES) * c->max_connections;
+	size_t wanted = c->max_clients + FILES_BESIDE_CLIENTS + connections * FILES_A_CONNECTION;
+	size_t files = raise_files(wanted);
+
+	if (files < wanted)
+		log_warning("the limit of open files is %zu: not enough for max_clients=%zu, "
+			    "ignoring",
+			    files, c->max_clients);
 }

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+struct config;
+
 /* No core dump, no ptrace by the same user, no new privileges; SIGPIPE is ignored. */
 void harden_process(void);
 
@@ -13,5 +15,6 @@ void harden_memory(void);
 /* The pages that hold a key are not swapped out, nor dumped. */
 void harden_key(const void *ptr, size_t size);
 
-/* Raises the limit of open files as far as is allowed, up to `wanted`; returns what it is. */
-size_t harden_raise_files(size_t wanted);
+/* Raises the limit of open files to what that configuration may need, or warns that this is not
+ * allowed. */
+void harden_raise_files(const struct config *c);

@@ -226,6 +226,15 @@ class ReloadTest(ConfigCase):
         harness.wait_for(lambda: not signal_is_pending(daemon.pid), what="the signal")
         daemon.ask("PING")
 
+    def test_descriptors(self):
+        """There is one for each connection, to Clerk too: what passes on has four times as many."""
+        daemon = self.daemon(self.sandbox(), {"listen": {"max_clients": 10}},
+                             wrapper=[shutil.which("prlimit"), "--nofile=100:"])
+        self.assertGreaterEqual(daemon.stats()["files_max"], 10 + 64 + 32 + 5 * 8)
+        daemon.configure({"listen": {"max_clients": 1000}, "clerk": {"max_connections": 256}})
+        daemon.reload()
+        harness.wait_for(lambda: daemon.stats()["files_max"] >= 1000 + 64 + 32 + 5 * 256)
+
     def test_each_is_told(self):
         """With file and line, as at a start; what repeats is counted, so one at a time."""
         for (section, key, value) in [("cache", "min_ttl", "5x"), ("log", "level", "loud"),
