@@ -354,6 +354,7 @@ static void throw_away(struct http_exchange *x)
 		n = recv(event_get_fd(&x->event), scrap, HTTP_READ_SIZE, MSG_DONTWAIT);
 		if (n <= 0)
 			break;
+		explicit_bzero(scrap, (size_t)n); /* a request behind it has its key, too */
 		x->body_max -= (size_t)n < x->body_max ? (size_t)n : x->body_max;
 	}
 	x->unread = n < 0 && errno == EINTR;
