@@ -39,6 +39,7 @@ struct reply {
 	enum code code;	      /* REPLY_ERROR, PUSH_GONE; CODE_COUNT: one that is not known here */
 	int64_t retry_ms;     /* REPLY_ERROR: RETRY_NEVER, or when it may be worth asking again */
 	struct span text;     /* REPLY_ERROR, REPLY_TEXT */
+	struct span refusal;  /* REPLY_ERROR: Clerk's own, for who speaks HTTP; not on the wire */
 	struct span session;  /* pushes */
 	struct span template; /* pushes, as on the wire: "-" the plain token, "*" all */
 };

@@ -5,6 +5,7 @@
 #include "daemon/core/httpdate.h"
 #include "daemon/core/json.h"
 #include "daemon/core/jwt.h"
+#include "daemon/core/refusal.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -224,6 +225,9 @@ static void judge_failure(const struct json *body, struct outcome *o)
 	else if (o->kind == OUTCOME_KEY_REFUSED && json_string(json_member(error, "code"), &code) &&
 		 !is_key_error(code))
 		set(o, OUTCOME_DEFINITE, CODE_FORBIDDEN, NULL);
+	if (o->kind == OUTCOME_DEFINITE || o->kind == OUTCOME_KEY_REFUSED)
+		(void)refusal_write(&o->refusal, o->status, span_str(o->trace_id),
+				    body); /* else it is said in our words */
 }
 
 static void judge_http(const struct answer *a, size_t max_token_size, struct outcome *o)
@@ -249,6 +253,7 @@ static void judge_http(const struct answer *a, size_t max_token_size, struct out
 void answer_judge(const struct answer *a, size_t max_token_size, struct outcome *ret)
 {
 	*ret = (struct outcome){ .retry_after_ms = -1,
+				 .refusal = BUF_INIT(REFUSAL_MAX),
 				 .is_exclusive = a->is_exclusive,
 				 .detail = a->detail };
 	if (a->transport == TRANSPORT_OK)
@@ -261,4 +266,5 @@ void answer_judge(const struct answer *a, size_t max_token_size, struct outcome 
 void outcome_deinit(struct outcome *o)
 {
 	secret_deinit(&o->jwt);
+	buf_deinit(&o->refusal);
 }

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/secret.h"
 #include "base/span.h"
 #include "proto/wire.h"
@@ -67,6 +68,7 @@ struct outcome {
 	bool is_exclusive;		  /* as in the answer */
 	bool has_clock;			  /* BAPI said what time it is: */
 	int64_t clerk_date_s;		  /* seconds since 1970 */
+	struct buf refusal;		  /* a definite one, of the key too: see refusal.h */
 	const char *text;		  /* a static sentence for the error reply, or NULL */
 	const char *detail;		  /* a static text for the log, or NULL */
 };
@@ -78,7 +80,7 @@ void answer_judge(const struct answer *a, size_t max_token_size, struct outcome 
 /* When Retry-After says that it may do better, in milliseconds; -1: it doesn't. */
 int64_t answer_retry_after_ms(struct span retry_after, struct span date);
 
-/* Wipes the token. */
+/* Wipes the token and the refusal. */
 void outcome_deinit(struct outcome *o);
 
 /* The id of a token: the first 8 bytes of crypto_generichash (BLAKE2b-256), big-endian. */

@@ -324,31 +324,26 @@ struct entry *cache_obtain(struct cache *c, const struct key *key, struct accoun
 	return e;
 }
 
-/* A new block for the same key, with room for `len` bytes behind it, in the place of the old one.
- */
-static struct entry *replace(struct cache *c, struct entry *old, size_t len)
+/* A new block for the same key, with room for a token and what stands behind it, in the place of
+ * the old one, which is buried later. */
+static struct entry *replace(struct cache *c, struct entry *old, size_t token_len, size_t tail_len)
 {
 	struct span key = entry_key_text(old);
-	size_t size = block_size(key.len + len);
-	struct entry *e = new_block(c, size, old);
+	struct entry *e = new_block(c, block_size(key.len + token_len + tail_len), old);
 
 	if (!e)
 		return NULL;
 	memcpy(e, old, block_size(key.len));
-	e->token_len = 0;
-	e->claims_len = 0;
+	e->token_len = (uint32_t)token_len;
+	e->tail_len = (uint16_t)tail_len;
 	map_replace(&c->map, hash_session(c, entry_session(e)), &old->chain, &e->chain);
 	if (old->timer.slot != HEAP_NOWHERE)
 		heap_replace(&c->timers, &old->timer, &e->timer);
 	old->demand = NULL;
-	return e;
-}
-
-static void settle_accounts(struct cache *c, struct entry *old, struct entry *e)
-{
 	charge(c, e, cache_account(c, old));
 	discharge(c, old);
 	bury_later(c, old);
+	return e;
 }
 
 /* What stands behind the JWT: " id=ID exp=UNIX". */
@@ -365,19 +360,16 @@ struct entry *cache_store(struct cache *c, struct entry *old, const struct token
 {
 	char claims[CLAIMS_ROOM];
 	size_t claims_len = write_claims(claims, token);
-	struct entry *e = replace(c, old, token->jwt.len + claims_len);
+	struct entry *e = replace(c, old, token->jwt.len, claims_len);
 
 	if (!e)
 		return NULL;
-	e->token_len = (uint32_t)token->jwt.len;
-	e->claims_len = (uint8_t)claims_len;
 	e->code = CODE_OK;
 	e->flags = 0;
 	e->failures = 0;
 	e->fetched_at = token->fetched_at;
 	e->expires_at = token->expires_at;
 	memcpy(mempcpy(e->bytes + e->key_len, token->jwt.ptr, token->jwt.len), claims, claims_len);
-	settle_accounts(c, old, e);
 	return e;
 }
 
@@ -388,7 +380,7 @@ void cache_empty(struct cache *c, struct entry *e)
 	explicit_bzero((char *)token.ptr, token.len);
 	c->tokens -= e->token_len != 0;
 	e->token_len = 0;
-	e->claims_len = 0;
+	e->tail_len = 0;
 	e->code = CODE_OK;
 	e->flags = 0;
 	e->expires_at = (struct mono){ INT64_MIN };
@@ -402,20 +394,28 @@ struct entry *cache_hollow(struct cache *c, struct entry *old)
 	assert(!old->demand);
 	if (held(c) + block_size(entry_key_text(old).len) > c->max_bytes)
 		return NULL;
-	e = replace(c, old, 0);
-	if (!e)
-		return NULL;
-	e->flags = 0;
-	settle_accounts(c, old, e);
+	e = replace(c, old, 0, 0);
+	if (e)
+		e->flags = 0;
 	return e;
 }
 
-void cache_store_negative(struct cache *c, struct entry *e, enum code code, struct mono until)
+struct entry *cache_store_negative(struct cache *c, struct entry *old, enum code code,
+				   struct span refusal, struct mono until)
 {
+	struct entry *e = refusal.len ? replace(c, old, 0, refusal.len) : NULL;
+	bool has_room = e;
+
+	e = e ? e : old;
 	cache_empty(c, e);
+	if (has_room) {
+		memcpy(e->bytes + e->key_len, refusal.ptr, refusal.len);
+		e->tail_len = (uint16_t)refusal.len;
+	}
 	e->code = (uint8_t)code;
 	e->expires_at = until;
 	cache_arm(c, e, until);
+	return e;
 }
 
 void cache_arm(struct cache *c, struct entry *e, struct mono at)

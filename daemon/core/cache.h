@@ -53,15 +53,15 @@ struct entry {
 	uint32_t token_len;    /* of the JWT; 0: no token */
 	uint16_t account;      /* who is charged */
 	uint16_t key_len;      /* of the key's text */
+	uint16_t tail_len;     /* of what stands behind the JWT; without one, behind the key */
 	uint8_t session_len;
-	uint8_t code;	    /* CODE_OK, or the negative answer */
-	uint8_t flags;	    /* enum entry_flag */
-	uint8_t frequency;  /* uses, saturating; fades with time */
-	uint8_t failures;   /* of its renewal, in a row */
-	uint8_t claims_len; /* of what stands behind the JWT */
-	struct beat beat;   /* the rhythm of its uses */
-	uint8_t epoch;	    /* up to which its frequency has faded */
-	char bytes[];	    /* session, space, template, JWT, its claims */
+	uint8_t code;	   /* CODE_OK, or the negative answer */
+	uint8_t flags;	   /* enum entry_flag */
+	uint8_t frequency; /* uses, saturating; fades with time */
+	uint8_t failures;  /* of its renewal, in a row */
+	uint8_t epoch;	   /* up to which its frequency has faded */
+	struct beat beat;  /* the rhythm of its uses */
+	char bytes[];	   /* session, space, template; then JWT, its claims; or a refusal */
 };
 
 /* See eviction.h. */
@@ -133,7 +133,13 @@ static inline struct span entry_template(const struct entry *e)
 /* The token as in a reply: JWT id=ID exp=UNIX. */
 static inline struct span entry_token_text(const struct entry *e)
 {
-	return span_of(e->bytes + e->key_len, e->token_len + e->claims_len);
+	return span_of(e->bytes + e->key_len, e->token_len + e->tail_len);
+}
+
+/* Of a negative answer: refusal.h; empty where it was not kept. */
+static inline struct span entry_refusal(const struct entry *e)
+{
+	return span_of(e->bytes + e->key_len, e->tail_len);
 }
 
 /* Of a token. */
@@ -185,8 +191,11 @@ void cache_empty(struct cache *c, struct entry *e);
  * if there is no room without something else going, or no memory. It must have no demand. */
 struct entry *cache_hollow(struct cache *c, struct entry *e);
 
-/* Remembers that Clerk has no token for it, until then. */
-void cache_store_negative(struct cache *c, struct entry *e, enum code code, struct mono until);
+/* Remembers that Clerk has no token for it, until then, and its words (may be empty), which are
+ * copied. It moves: returns its new place; without memory or room for the words it stays where it
+ * is, and does without them. */
+struct entry *cache_store_negative(struct cache *c, struct entry *e, enum code code,
+				   struct span refusal, struct mono until);
 
 /* Sets when something is to be done about it. */
 void cache_arm(struct cache *c, struct entry *e, struct mono at);

@@ -220,6 +220,7 @@ static bool get_is_refused(struct engine *e, struct mono now, const struct entry
 
 	if (entry && entry->code != CODE_OK && !mono_is_due(entry->expires_at, now)) {
 		(void)fail(entry->code, mono_diff_ms(entry->expires_at, now), ret);
+		ret->refusal = entry_refusal(entry);
 		return true;
 	}
 	if (e->stopping) {

@@ -161,7 +161,8 @@ void engine_call_end(struct engine *e, struct mono now, struct call *call);
 /* Nobody waits for that answer any more; the fetch goes on. Effects. */
 void engine_abandon(struct engine *e, struct waiter *waiter);
 
-/* What Clerk answered, or that it didn't. `outcome` stays the caller's. Effects. */
+/* What Clerk answered, or that it didn't. `outcome` stays the caller's, and there until the effects
+ * are carried out. Effects. */
 void engine_fetched(struct engine *e, struct mono now, struct demand *flight,
 		    const struct outcome *outcome);
 

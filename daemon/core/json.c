@@ -112,6 +112,11 @@ const struct json *json_first(const struct json *j)
 	return cJSON_IsArray(node) ? (const struct json *)node->child : NULL;
 }
 
+const struct json *json_next(const struct json *element)
+{
+	return (const struct json *)((const cJSON *)element)->next;
+}
+
 bool json_string(const struct json *j, struct span *ret)
 {
 	const char *string = cJSON_GetStringValue((const cJSON *)j);
@@ -130,4 +135,9 @@ bool json_number(const struct json *j, double *ret)
 		return false;
 	*ret = node->valuedouble;
 	return true;
+}
+
+size_t json_write(const struct json *j, char *to, size_t size)
+{
+	return cJSON_PrintPreallocated((cJSON *)j, to, (int)size, false) ? strlen(to) : 0;
 }

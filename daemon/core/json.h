@@ -1,4 +1,4 @@
-/* JSON of bounded depth, read only: the only owner of cJSON.
+/* JSON of bounded depth, never changed: the only owner of cJSON.
  *
  * A document is refused as a whole unless it is one complete value. Strings with an escaped NUL are
  * refused too: C would see less of them than was sent. Everything that is handed out belongs to
@@ -39,9 +39,15 @@ bool json_is_null(const struct json *j);
 bool json_is_empty(const struct json *j);
 bool json_is_alone(const struct json *j);
 
-/* The first element of an array; NULL if there is none, or `j` is no array, or NULL. */
+/* The first element of an array; NULL if there is none, or `j` is no array, or NULL. The one behind
+ * it; NULL behind the last. */
 const struct json *json_first(const struct json *j);
+const struct json *json_next(const struct json *element);
 
 /* False if `j` is NULL or something else. The string is followed by a NUL. */
 bool json_string(const struct json *j, struct span *ret);
 bool json_number(const struct json *j, double *ret);
+
+/* Writes it as short as it can be; returns its length, or 0 if it would not fit. A few of the bytes
+ * that it may use stay unused. */
+size_t json_write(const struct json *j, char *to, size_t size);

@@ -97,12 +97,21 @@ static void throttled(struct engine *e, struct mono now, struct demand *d, const
 	admission_review(e, now);
 }
 
+/* With Clerk's words, which stay the outcome's. */
+static struct reply refused(const struct outcome *o, int64_t retry_ms)
+{
+	struct reply error = reply_error(o->code, retry_ms, o->text);
+
+	error.refusal = buf_span(&o->refusal);
+	return error;
+}
+
 /* A session just made may not be known everywhere yet: asked again before that is believed, whether
  * anybody waits as long or not. */
-static void recheck(struct engine *e, struct mono now, struct demand *d)
+static void recheck(struct engine *e, struct mono now, struct demand *d, const struct outcome *o)
 {
 	struct mono again = mono_add_ms(now, RECHECK_MS + random_below(&e->random, RECHECK_MS));
-	struct reply error = reply_error(CODE_NOT_FOUND, mono_diff_ms(again, now), NULL);
+	struct reply error = refused(o, mono_diff_ms(again, now));
 
 	d->rechecked = true;
 	fail_hasty(e, now, d, again, &error);
@@ -113,11 +122,11 @@ static void recheck(struct engine *e, struct mono now, struct demand *d)
 static void definite(struct engine *e, struct mono now, struct demand *d, const struct outcome *o)
 {
 	struct entry *entry = d->entry;
-	struct reply error = reply_error(o->code, e->config.negative_ttl_ms, o->text);
+	struct reply error = refused(o, e->config.negative_ttl_ms);
 
 	limiter_accepted(&e->limiter, d->sent_at);
 	if (o->code == CODE_NOT_FOUND && !d->rechecked && !entry->token_len && !e->stopping) {
-		recheck(e, now, d);
+		recheck(e, now, d, o);
 		return;
 	}
 	/* Our request is at fault, not the session: what is in hand is as good as it was. */
@@ -127,8 +136,8 @@ static void definite(struct engine *e, struct mono now, struct demand *d, const 
 	}
 	if (entry->token_len)
 		drop_note(e, entry_session(entry), entry_template(entry));
-	cache_store_negative(&e->cache, entry, o->code,
-			     mono_add_ms(now, e->config.negative_ttl_ms));
+	d->entry = cache_store_negative(&e->cache, entry, o->code, error.refusal,
+					mono_add_ms(now, e->config.negative_ttl_ms));
 	waiters_fail(e, now, d, &error);
 	watches_gone(e, d, o->code);
 	demand_release(e, d);
@@ -240,7 +249,7 @@ static void key_refused(struct engine *e, struct mono now, struct demand *d,
 		flight_retry_at(e, d, now); /* with the new key */
 		return;
 	}
-	error = reply_error(CODE_UNAUTHORIZED, breaker_wait_ms(&e->breaker, now), o->text);
+	error = refused(o, breaker_wait_ms(&e->breaker, now));
 	give_up(e, now, d, &error, RENEWAL_MAX_MS);
 }
 

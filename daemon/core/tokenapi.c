@@ -87,57 +87,51 @@ int tokenapi_write_token(struct buf *to, struct span jwt)
 
 const struct tokenapi_error tokenapi_no_key = { 401, "could_not_authenticate_request",
 						"Could not authenticate request.",
-						"Could not authenticate request.", SPAN_NONE };
+						"Could not authenticate request." };
 const struct tokenapi_error tokenapi_bad_authorization = {
 	401, "authorization_header_format_invalid", "Invalid Authorization header format",
-	"Invalid Authorization header format. Must be 'Bearer <YOUR_API_KEY>'", SPAN_NONE
+	"Invalid Authorization header format. Must be 'Bearer <YOUR_API_KEY>'"
 };
-const struct tokenapi_error tokenapi_bad_key = { 401, "clerk_key_invalid", KEY_INVALID, KEY_INVALID,
-						 SPAN_NONE };
+const struct tokenapi_error tokenapi_bad_key = { 401, "clerk_key_invalid", KEY_INVALID,
+						 KEY_INVALID };
 const struct tokenapi_error tokenapi_bad_host = {
 	421, "host_invalid", "Misdirected request",
-	"Host does not name the address that clerk-tokend listens at.", SPAN_NONE
+	"Host does not name the address that clerk-tokend listens at."
 };
 const struct tokenapi_error tokenapi_forwarded = {
 	403, "authorization_invalid", UNAUTHORIZED,
-	"clerk-tokend answers programs on its host only: no browsers, nothing forwarded.", SPAN_NONE
+	"clerk-tokend answers programs on its host only: no browsers, nothing forwarded."
 };
 
 static const struct tokenapi_error errors[CODE_COUNT] = {
 	[CODE_DENIED] = { 403, "authorization_invalid", UNAUTHORIZED,
-			  "The rules of clerk-tokend forbid it to this user.", SPAN_NONE },
-	[CODE_NOT_FOUND] = { 404, "resource_not_found", "not found", "Resource not found",
-			     SPAN_NONE },
-	[CODE_UNAUTHORIZED] = { 401, "clerk_key_invalid", KEY_INVALID, KEY_INVALID, SPAN_NONE },
+			  "The rules of clerk-tokend forbid it to this user." },
+	[CODE_NOT_FOUND] = { 404, "resource_not_found", "not found", "Resource not found" },
+	[CODE_UNAUTHORIZED] = { 401, "clerk_key_invalid", KEY_INVALID, KEY_INVALID },
 	[CODE_FORBIDDEN] = { 403, "authorization_invalid", UNAUTHORIZED,
-			     "You are not authorized to perform this request", SPAN_NONE },
+			     "You are not authorized to perform this request" },
 	[CODE_REJECTED] = { 422, "form_param_value_invalid", "is invalid",
-			    "Clerk rejected the request.", SPAN_NONE },
+			    "Clerk rejected the request." },
 	[CODE_RATE_LIMITED] = { 429, "too_many_requests", "Too many requests",
-				"Too many requests, retry later", SPAN_NONE },
-	[CODE_UNAVAILABLE] = { BUSY, "Clerk can't be reached or is failing.", SPAN_NONE },
+				"Too many requests, retry later" },
+	[CODE_UNAVAILABLE] = { BUSY, "Clerk can't be reached or is failing." },
 	[CODE_BAD_UPSTREAM] = { 502, "internal_clerk_error", "Oops, an unexpected error occurred",
-				"Clerk's answer holds no usable token.", SPAN_NONE },
+				"Clerk's answer holds no usable token." },
 	[CODE_TIMEOUT] = { 504, "gateway_timeout", "Gateway Timeout",
-			   "Clerk did not answer in time.", SPAN_NONE },
+			   "Clerk did not answer in time." },
 	[CODE_SHORT_LIVED] = { 422, "form_param_value_invalid", "is invalid",
-			       "No token of it lives as long as clerk-tokend's min_ttl.",
-			       SPAN_NONE },
-	[CODE_OVERLOADED] = { BUSY, "A limit of clerk-tokend is reached.", SPAN_NONE },
-	[CODE_SHUTTING_DOWN] = { BUSY, "clerk-tokend is stopping.", SPAN_NONE },
+			       "No token of it lives as long as clerk-tokend's min_ttl." },
+	[CODE_OVERLOADED] = { BUSY, "A limit of clerk-tokend is reached." },
+	[CODE_SHUTTING_DOWN] = { BUSY, "clerk-tokend is stopping." },
 };
 
 static const struct tokenapi_error internal = { 500, "internal_clerk_error",
 						"Oops, an unexpected error occurred",
-						"A fault of clerk-tokend.", SPAN_NONE };
+						"A fault of clerk-tokend." };
 
-/* Which of the two isn't there is known without a template only. */
-struct tokenapi_error tokenapi_error_of(enum code code, struct span session, struct span template)
+const struct tokenapi_error *tokenapi_error_of(enum code code)
 {
-	if (code == CODE_NOT_FOUND && template.len == 0)
-		return (struct tokenapi_error){ 404, "resource_not_found", "Session not found",
-						"No session was found with id ", session };
-	return errors[code].status ? errors[code] : internal;
+	return errors[code].status ? &errors[code] : &internal;
 }
 
 int tokenapi_write_error(struct buf *to, const struct tokenapi_error *error,
@@ -148,7 +142,6 @@ int tokenapi_write_error(struct buf *to, const struct tokenapi_error *error,
 		span_str(error->message),
 		span_str("\",\"long_message\":\""),
 		span_str(error->long_message),
-		error->id,
 		span_str("\",\"code\":\""),
 		span_str(error->code),
 		span_str("\"}],\"clerk_trace_id\":\""),

@@ -27,13 +27,11 @@ int tokenapi_write_token(struct buf *to, struct span jwt);
 
 struct tokenapi_error {
 	int status;
-	const char *code, *message, *long_message;
-	struct span id; /* behind the long message; of characters that JSON doesn't escape */
+	const char *code, *message, *long_message; /* without what JSON escapes */
 };
 
-/* The error of BAPI's that an error of the daemon's is, for a request of that session and template.
- */
-struct tokenapi_error tokenapi_error_of(enum code code, struct span session, struct span template);
+/* The error of BAPI's that comes nearest to an error of the daemon's. */
+const struct tokenapi_error *tokenapi_error_of(enum code code);
 
 /* What is wrong with who asks. */
 extern const struct tokenapi_error tokenapi_no_key, tokenapi_bad_authorization, tokenapi_bad_key,

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "daemon/core/access.h"
 #include "daemon/core/frontrequest.h"
+#include "daemon/core/refusal.h"
 #include "daemon/core/setting.h"
 #include "daemon/core/tokenapi.h"
 #include "daemon/sys/asker.h"
@@ -67,13 +68,13 @@ static void next_trace(struct front *f, char ret[TOKENAPI_TRACE_LEN])
 }
 
 /* What all answers have; in the order of BAPI's. */
-static char *put_fields(char *to, const char trace[TOKENAPI_TRACE_LEN])
+static char *put_fields(char *to, struct span trace)
 {
 	to = PUT(to, "Content-Type: application/json\r\nCache-Control: no-store\r\n"
 		     "Clerk-Trace-Id: ");
-	to = put(to, span_of(trace, TOKENAPI_TRACE_LEN));
+	to = put(to, trace);
 	to = PUT(to, "\r\nX-Clerk-Trace-Id: ");
-	to = put(to, span_of(trace, TOKENAPI_TRACE_LEN));
+	to = put(to, trace);
 	return PUT(to, "\r\n");
 }
 
@@ -97,7 +98,7 @@ static void answer_error(struct front *f, struct http_exchange *x,
 	char *end;
 
 	next_trace(f, trace);
-	end = put_fields(fields, trace);
+	end = put_fields(fields, span_of(trace, TOKENAPI_TRACE_LEN));
 	if (retry_ms > 0 && (error->status == 429 || error->status == 503)) {
 		end = PUT(end, "Retry-After: ");
 		end = format_u64(end, (uint64_t)(retry_ms + MS_PER_S - 1) / MS_PER_S);
@@ -114,7 +115,7 @@ static void answer_token(struct front *f, struct http_exchange *x, const struct 
 	char *end;
 
 	next_trace(f, trace);
-	end = put_fields(fields, trace);
+	end = put_fields(fields, span_of(trace, TOKENAPI_TRACE_LEN));
 	end = token->source == SOURCE_CACHE ? PUT(end, "Clerk-Tokend-Cache: hit\r\n")
 					    : PUT(end, "Clerk-Tokend-Cache: miss\r\n");
 	end = PUT(end, "Clerk-Tokend-State: ");
@@ -127,10 +128,27 @@ static void answer_token(struct front *f, struct http_exchange *x, const struct 
 	       tokenapi_write_token(&f->text, jwt));
 }
 
+/* As Clerk has answered it, or did a while ago. */
+static void answer_refusal(struct front *f, struct http_exchange *x, const struct refusal *refusal)
+{
+	char fields[FIELDS_MAX], trace[TOKENAPI_TRACE_LEN];
+	struct span trace_id = refusal->trace_id;
+	char *end;
+
+	if (!trace_id.len) {
+		next_trace(f, trace);
+		trace_id = span_of(trace, TOKENAPI_TRACE_LEN);
+	}
+	end = put_fields(fields, trace_id);
+	http_answer(x, &(struct http_answer){ .status = refusal->status,
+					      .fields = span_of(fields, (size_t)(end - fields)),
+					      .body = refusal->body });
+}
+
 static void answer_reply(struct caller *c, struct http_exchange *x, struct span session,
 			 struct span template, const struct reply *reply)
 {
-	struct tokenapi_error error;
+	struct refusal refusal;
 
 	if (reply->type == REPLY_TOKEN) {
 		if (c->owner->audit)
@@ -138,8 +156,10 @@ static void answer_reply(struct caller *c, struct http_exchange *x, struct span 
 		answer_token(c->owner, x, &reply->token);
 		return;
 	}
-	error = tokenapi_error_of(reply->code, session, template);
-	answer_error(c->owner, x, &error, reply->retry_ms);
+	if (refusal_read(reply->refusal, &refusal))
+		answer_refusal(c->owner, x, &refusal);
+	else
+		answer_error(c->owner, x, tokenapi_error_of(reply->code), reply->retry_ms);
 }
 
 static void on_answer(struct asker *asker, const struct effect *effect)
@@ -192,7 +212,7 @@ static void on_no_answer(void *arg, struct http_exchange *x, const struct relay_
 {
 	struct front *f = arg;
 	const struct tokenapi_error error = { failure->status, failure->code, failure->message,
-					      failure->message, SPAN_NONE };
+					      failure->message };
 
 	answer_error(f, x, &error, failure->retry_ms);
 }
@@ -211,9 +231,7 @@ static bool may_pass(const struct caller *c, const struct http_exchange *x)
 static void pass_on(struct caller *c, struct http_exchange *x, bool is_collected)
 {
 	static const struct tokenapi_error error = { 400, "bad_request", "Bad request",
-						     "No such request can be passed on to Clerk.",
-						     SPAN_NONE };
-	const struct tokenapi_error denied = tokenapi_error_of(CODE_DENIED, SPAN_NONE, SPAN_NONE);
+						     "No such request can be passed on to Clerk." };
 	struct front *f = c->owner;
 	int result = 0;
 
@@ -221,7 +239,7 @@ static void pass_on(struct caller *c, struct http_exchange *x, bool is_collected
 		result =
 		    passon_begin(f->relays, &c->client, x, !f->address, is_collected, &f->passing);
 	else
-		answer_error(f, x, &denied, 0);
+		answer_error(f, x, tokenapi_error_of(CODE_DENIED), 0);
 	if (result == -EINVAL)
 		answer_error(f, x, &error, 0);
 	else if (result < 0)

@@ -172,6 +172,23 @@ class Front(ContractCase):
         self.assertEqual([status for (status, _), _ in answers], [wanted for _, wanted in answers])
         self.check(between, len(answers))
 
+    def test_refusals(self):
+        """As the sandbox says it itself, but for the trace id."""
+        self.clerk = self.sandbox()
+        self.clerk.fault("status", status=401, code="authentication_invalid", session="sess_401", count=-1)
+        port = free_port()
+        self.daemon(self.clerk, {"listen": {"http": f"127.0.0.1:{port}"}})
+        between = self.prism(f"http://127.0.0.1:{port}")
+        paths = (("sess_missing/tokens", 404), ("sess_missing/tokens/hasura", 404),
+                 ("sess_1/tokens/missing", 404), ("sess_401/tokens", 401))
+        for path, wanted in paths:
+            said = [call(address, f"/v1/sessions/{path}") for address in (between.address, self.clerk.address)]
+            for _, body in said:
+                self.assertRegex(body.pop("clerk_trace_id"), "^[0-9a-f]{32}$")
+            self.assertEqual(said[0], said[1])
+            self.assertEqual(said[0][0], wanted)
+        self.check(between, len(paths))
+
 
 class Proof(ContractCase):
     """The check can fail: what is wrong is reported."""

@@ -168,6 +168,13 @@ static inline size_t check_token(const struct token_view *view, size_t key, int6
 	return number;
 }
 
+/* It is of that key, and all there. */
+static inline void check_refusal(struct span text, size_t key)
+{
+	for (size_t i = 0; i < text.len; i++)
+		fuzz_require(text.ptr[i] == (char)('A' + key));
+}
+
 static inline void check_answer(const struct reply *reply, const struct ask *ask)
 {
 	struct reply read = on_the_wire(reply);
@@ -176,6 +183,7 @@ static inline void check_answer(const struct reply *reply, const struct ask *ask
 	fuzz_require(read.type == REPLY_TOKEN || read.type == REPLY_ERROR);
 	if (read.type == REPLY_ERROR)
 		fuzz_require(code_is_permanent(read.code) == (read.retry_ms == RETRY_NEVER));
+	check_refusal(reply->refusal, ask->key);
 	if (read.type != REPLY_TOKEN)
 		return;
 	number = check_token(&read.token, ask->key, ask->min_ttl_ms);

@@ -6,6 +6,8 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/engine_model.h"
 
+#include "daemon/core/refusal.h"
+
 static void drain(void)
 {
 	struct effect effect;
@@ -227,6 +229,17 @@ static void make_token(size_t key, bool same, struct outcome *ret)
 	fuzz_require(secret_set(&ret->jwt, span_of(text, (size_t)len + 1 + t->padding)) == 0);
 }
 
+static void make_refusal(size_t key, size_t len, struct outcome *ret)
+{
+	char *to;
+
+	ret->refusal = BUF_INIT(REFUSAL_MAX);
+	to = buf_reserve(&ret->refusal, len);
+	fuzz_require(to);
+	memset(to, (char)('A' + key), len);
+	buf_commit(&ret->refusal, len);
+}
+
 static void make_outcome(size_t key, struct outcome *ret)
 {
 	static const struct {
@@ -250,6 +263,8 @@ static void make_outcome(size_t key, struct outcome *ret)
 	*ret = (struct outcome){ .kind = outcomes[i].kind,
 				 .code = outcomes[i].code,
 				 .retry_after_ms = -1 };
+	if (ret->kind == OUTCOME_DEFINITE || ret->kind == OUTCOME_KEY_REFUSED)
+		make_refusal(key, (size_t)ONE_OF(0, 1, 200, REFUSAL_MAX), ret);
 	if (ret->kind == OUTCOME_TOKEN)
 		make_token(key, i == 3, ret);
 	else

@@ -207,7 +207,7 @@ class Tokens(FrontCase):
 
 
 class Errors(FrontCase):
-    def assert_same(self, path, exact=True, **keywords):
+    def assert_same(self, path, **keywords):
         """Both say the same, but for the trace id."""
         ours, theirs = (call(c, path, **keywords) for c in (self.connection(), self.straight()))
         self.assertEqual(ours.status, theirs.status)
@@ -215,13 +215,23 @@ class Errors(FrontCase):
         self.assertEqual(ours.fields.get("retry-after"), theirs.fields.get("retry-after"))
         self.assertEqual(set(theirs.fields) - set(ours.fields), set())
         for answer in (ours, theirs):
-            self.assertEqual(answer.fields["clerk-trace-id"], answer.json["clerk_trace_id"])
-            answer.json["clerk_trace_id"] = "the same"
-            if not exact:  # which of the two isn't there
-                for name in ("message", "long_message"):
-                    self.assertIsInstance(answer.json["errors"][0].pop(name), str)
-        self.assertEqual(ours.json, theirs.json)
+            self.assertRegex(answer.json["clerk_trace_id"], "^[0-9a-f]{32}$")
+            for name in ("clerk-trace-id", "x-clerk-trace-id"):
+                self.assertEqual(answer.fields[name], answer.json["clerk_trace_id"])
+        self.assertNotEqual(ours.json["clerk_trace_id"], theirs.json["clerk_trace_id"])
+        # the order of members, too
+        self.assertEqual(*(json.dumps({**a.json, "clerk_trace_id": ""}) for a in (ours, theirs)))
         return ours
+
+    def assert_same_twice(self, path, **keywords):
+        """The second time from memory."""
+        calls = self.bapi.calls()
+        first = self.assert_same(path, **keywords)
+        asked = self.bapi.calls() - calls - 1
+        second = self.assert_same(path, **keywords)
+        self.assertEqual(second.text, first.text)
+        self.assertEqual(self.bapi.calls() - calls, asked + 2)
+        return first
 
     def test_keys(self):
         self.serve()
@@ -237,9 +247,58 @@ class Errors(FrontCase):
 
     def test_what_is_not_there(self):
         self.serve()
-        self.assert_same(path_of("sess_missing_1"))
-        self.assert_same(path_of("sess_1", "missing"), exact=False)
-        self.assert_same(path_of("sess_1", "missing"), exact=False)  # remembered
+        for path, message in ((path_of("sess_missing_1"), "Session not found"),
+                              (path_of("sess_missing_1", "hasura"), "Session not found"),
+                              (path_of("sess_1", "missing"), "JWT template not found")):
+            answer = self.assert_same_twice(path)
+            self.assertEqual(answer.json["errors"][0]["message"], message)
+
+    def test_a_session_that_has_ended(self):
+        """Whatever Clerk says of it."""
+        self.serve()
+        for status in (401, 403, 404, 422):
+            self.bapi.config(ended_status=status)
+            self.bapi.end_session(f"sess_{status}")
+            self.assertEqual(self.assert_same_twice(path_of(f"sess_{status}")).status, status)
+        self.assertEqual(self.post(path_of("sess_422")).json["errors"][0]["meta"],
+                         {"param_name": "session_id"})
+
+    def test_what_is_wrong_with_a_request(self):
+        self.serve()
+        for body in ('{"expires_in_seconds":29}', '{"expires_in_seconds":"60"}', '{"expires_in_seconds":1e10}',
+                     "[]", "{"):
+            self.assert_same(path_of("sess_1"), body=body)
+        self.assertEqual(self.assert_same(path_of("sess_1"), body="{}", Content_Type="text/plain").status, 415)
+
+    def test_clerks_own_words(self):
+        self.serve()
+        for status, code in ((400, "request_body_invalid"), (401, "authentication_invalid"),
+                             (402, "feature_not_enabled"), (403, "authorization_invalid"),
+                             (404, "resource_not_found"), (405, "method"), (410, "gone"),
+                             (413, "request_body_too_large"), (415, "unsupported_content_type"),
+                             (418, "teapot"), (422, "form_param_unknown")):
+            session = f"sess_{status}"
+            self.bapi.fault("status", status=status, code=code, session=session, count=-1,
+                            message=f"\u00e9 \"{status}\" <b>\n\\")
+            answer = self.assert_same_twice(path_of(session, "hasura"))
+            self.assertEqual((answer.status, answer.code), (status, code))
+
+    def test_words_that_are_not_kept(self):
+        """What is longer than it may be, or not of Clerk's form, is told by what it means."""
+        self.serve()
+        error = {"message": "m", "long_message": "m" * 1024, "code": "c"}
+        for number, body in enumerate((json.dumps({"errors": [error]}), "{}", "<html>", '{"errors":[1]}')):
+            self.bapi.fault("status", status=422, session=f"sess_{number}", body=body)
+            answer = self.post(path_of(f"sess_{number}"))
+            self.assertEqual((answer.status, answer.code), (422, "form_param_value_invalid"))
+            self.assertRegex(answer.json["clerk_trace_id"], "^[0-9a-f]{32}$")
+
+    def test_words_end_with_a_drop(self):
+        self.serve()
+        self.bapi.fault("status", status=403, code="authorization_invalid", session="sess_1")
+        self.assertEqual(self.post(path_of("sess_1")).status, 403)
+        self.served.ask("DROP sess_1")
+        self.assertEqual(self.post(path_of("sess_1")).status, 200)
 
     def test_what_clerk_says(self):
         self.serve({"cache": {"default_wait": "1s"}})
@@ -262,8 +321,9 @@ class Errors(FrontCase):
 
     def test_a_key_that_clerk_refuses(self):
         self.serve(env={"CLERK_SECRET_KEY": "sk_test_other"})
-        answer = self.post(path_of("sess_1"), key="sk_test_other")
-        self.assertEqual((answer.status, answer.code), (401, "clerk_key_invalid"))
+        for _ in range(2):
+            answer = self.assert_same(path_of("sess_1"), key="sk_test_other")
+            self.assertEqual((answer.status, answer.code), (401, "clerk_key_invalid"))
 
     def test_too_slow(self):
         self.serve({"cache": {"default_wait": "200ms"}})

@@ -47,7 +47,9 @@ static void step(struct world *w, struct unit_random *random)
 		break;
 	case 1:
 		if (e)
-			cache_store_negative(&w->cache, e, CODE_NOT_FOUND, mono_add_ms(w->now, 9));
+			(void)cache_store_negative(&w->cache, e, CODE_NOT_FOUND,
+						   span_of(token_bytes, len % 1024),
+						   mono_add_ms(w->now, 9));
 		break;
 	case 2:
 		if (e)
@@ -95,7 +97,8 @@ static void test_the_bound_holds_for_small_blocks(void **state)
 
 			assert_true(w->cache.bytes <= max_bytes);
 			if (e)
-				cache_store_negative(&w->cache, e, CODE_NOT_FOUND, w->now);
+				(void)cache_store_negative(&w->cache, e, CODE_NOT_FOUND, SPAN_NONE,
+							   w->now);
 			cache_bury(&w->cache);
 		}
 		world_end(w);

@@ -18,6 +18,7 @@
 #define FLIGHTS 2048
 #define NAME_SIZE 16
 #define TEXT_SIZE 8192
+#define REFUSAL_SIZE 128
 #define ROOT 0
 #define OWN_UID 900
 
@@ -27,6 +28,7 @@ struct asked {
 	bool answered;
 	enum code code; /* CODE_OK: with a token */
 	char jwt[NAME_SIZE];
+	char refusal[REFUSAL_SIZE]; /* the front of it, "": none */
 	int64_t at_ms;
 };
 
@@ -135,6 +137,8 @@ static inline void note(struct asked *a, const struct reply *reply)
 	a->waiter = NULL;
 	a->at_ms = world.now_ms;
 	a->code = read.type == REPLY_ERROR ? read.code : CODE_OK;
+	(void)snprintf(a->refusal, sizeof(a->refusal), "%.*s", (int)reply->refusal.len,
+		       reply->refusal.ptr ? reply->refusal.ptr : "");
 	if (read.type == REPLY_TOKEN) {
 		assert_true(read.token.ttl_ms > 0);
 		(void)snprintf(a->jwt, sizeof(a->jwt), "%.*s", (int)read.token.jwt.len,

@@ -29,7 +29,8 @@ static void test_in_this_order(void **state)
 	e = obtain(w, 0, 1);
 	e->frequency = UINT8_MAX;
 	e->last_use = w->now;
-	cache_store_negative(&w->cache, e, CODE_NOT_FOUND, mono_add_ms(w->now, 1000));
+	(void)cache_store_negative(&w->cache, e, CODE_NOT_FOUND, SPAN_NONE,
+				   mono_add_ms(w->now, 1000));
 	for (size_t i = 0; i < 8; i++) {
 		e = eviction_choose(&w->cache, NULL);
 		assert_ptr_equal(e, find(w, i));
@@ -74,7 +75,8 @@ static void test_negative_answers_go_before_tokens(void **state)
 	e = obtain(w, 50, 0);
 	e->frequency = 100;
 	e->last_use = w->now;
-	cache_store_negative(&w->cache, e, CODE_NOT_FOUND, mono_add_ms(w->now, 10000));
+	(void)cache_store_negative(&w->cache, e, CODE_NOT_FOUND, SPAN_NONE,
+				   mono_add_ms(w->now, 10000));
 	fill(w, 0, 100, 6, 1);
 	assert_null(find(w, 50));
 	world_end(w);

@@ -6,7 +6,8 @@
  * older versions by `clerkError`), not by instanceof: isClerkAPIResponseError() accepts them.
  */
 
-/* What Clerk would say: status, code, message. The daemon's HTTP front says the same. */
+/* What Clerk would say, as near as the daemon's codes tell it: status, code, message. Its own words don't
+ * come over the socket. */
 const BAD_REQUEST = [400, 'request_body_invalid', 'Request body invalid'];
 const KEY_INVALID = [
   401,
