@@ -74,7 +74,7 @@ static void fail_memory(struct clerktoken_async *a, struct pending *p, struct mo
 
 /* The connection */
 
-static int watch_socket(struct clerktoken_async *a, int operation, uint32_t events)
+static int watch_socket(const struct clerktoken_async *a, int operation, uint32_t events)
 {
 	struct epoll_event event = { .events = events };
 
@@ -174,11 +174,23 @@ static void connect_now(struct clerktoken_async *a, struct mono now)
 	a->is_told = false;
 }
 
-/* In a child: its epoll descriptor is a copy too, which is closed if it is certain that it still is
- * that one. A change that changes nothing succeeds only there. */
+/* In a child, whose epoll descriptor is a copy too: is it still that one? Adding what is there
+ * already fails, and leaves it as it is, which matters: the parent goes on with the same set. */
+static bool has_own_epoll(const struct clerktoken_async *a)
+{
+	int result;
+
+	if (!a->conn || !conn_is_ours(a->conn))
+		return false;
+	result = watch_socket(a, EPOLL_CTL_ADD, 0);
+	if (result == 0)
+		(void)watch_socket(a, EPOLL_CTL_DEL, 0); /* somebody else's: as it was */
+	return result == -EEXIST;
+}
+
 static void abandon(struct clerktoken_async *a)
 {
-	if (a->conn && conn_is_ours(a->conn) && watch_socket(a, EPOLL_CTL_MOD, interest(a)) == 0)
+	if (has_own_epoll(a))
 		(void)close(a->epoll); /* nothing was written */
 	conn_abandon(a->conn);
 	a->conn = NULL;

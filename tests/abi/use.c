@@ -1,7 +1,8 @@
 /* Every function of the library, as C99 and as C++11: see test_abi.py.
  *
- *	use SOCKET		prints what went wrong; a daemon with tokens for all sessions
- *answers
+ *	use SOCKET
+ *
+ * prints what went wrong; a daemon with tokens for all sessions answers.
  */
 #include <clerktoken.h>
 

@@ -112,6 +112,80 @@ static void test_fork(void **state)
 		turn(f, 10);
 }
 
+/* Reads what has come, without waiting, and counts the lines. */
+static unsigned count_lines(int fd)
+{
+	unsigned count = 0;
+	char bytes[4096];
+	ssize_t n;
+
+	while ((n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			count += bytes[i] == '\n';
+	}
+	return count;
+}
+
+/* A daemon that takes connections, and reads what is sent when the test says so. */
+static int listen_slowly(struct fixture *f)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct clerktoken_options options = { .size = sizeof(options), .no_copies = true };
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/slow", f->daemon->directory);
+	options.socket = address.sun_path;
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	clerktoken_async_free(f->async);
+	clerktoken_free(f->client);
+	assert_int_equal(clerktoken_new(&options, &f->client, NULL), CLERKTOKEN_OK);
+	assert_int_equal(clerktoken_async_new(f->client, &f->async, NULL), CLERKTOKEN_OK);
+	return listener;
+}
+
+/* The child's copy of the epoll descriptor is the parent's set of events: what a parent whose
+ * socket is full waits for since is not changed by it. */
+static void test_fork_of_a_blocked_one(void **state)
+{
+	struct fixture *f = *state;
+	int listener = listen_slowly(f), status = -1, fd;
+	unsigned asked = 1, heard = 0;
+	int gate[2];
+	pid_t child;
+	char path[64];
+
+	(void)get(f, "sess_1", ENOUGH_MS);
+	fd = accept(listener, NULL, NULL);
+	assert_int_equal(pipe(gate), 0);
+	child = fork();
+	if (child == 0) {
+		assert_int_equal(read(gate[0], path, 1), 1);
+		clerktoken_async_dispatch(f->async);
+		_exit(0);
+	}
+	for (; asked < CLERKTOKEN_ASYNC_MAX; asked++)
+		(void)get(f, "sess_12345678901234567890123456789012345678901234567890123456789",
+			  ENOUGH_MS);
+	while (clerktoken_async_timeout_ms(f->async) == 0)
+		clerktoken_async_dispatch(f->async);
+	assert_int_equal(write(gate[1], "", 1), 1);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	while ((heard += count_lines(fd)) < asked) {
+		struct pollfd pollfd = { .fd = clerktoken_async_fd(f->async), .events = POLLIN };
+
+		assert_int_equal(poll(&pollfd, 1, ENOUGH_MS / 2), 1);
+		clerktoken_async_dispatch(f->async);
+	}
+	(void)snprintf(path, sizeof(path), "%s/slow", f->daemon->directory);
+	(void)unlink(path);
+	(void)close(gate[0]);
+	(void)close(gate[1]);
+	(void)close(fd);
+	(void)close(listener);
+}
+
 static bool is_in_memory(struct fixture *f, const char *session)
 {
 	bool is_there = clerktoken_async_timeout_ms(f->async) == -1;
@@ -156,6 +230,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_watch_is_asked_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_watch_that_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fork, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fork_of_a_blocked_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own_copies, setup_with_copies, teardown),
 	};
 
