@@ -9,8 +9,8 @@
  *
  * Every function may be called from any thread, on the same client at the same time; only a watch
  * and a struct clerktoken_async belong to one thread at a time. The library starts no thread,
- *raises and handles no signal and has no global state. After fork() the child may go on using a
- *client of its parent: it opens connections of its own, and never writes on the inherited ones.
+ * raises and handles no signal and has no global state. After fork() the child may go on using a
+ * client of its parent: it opens connections of its own, and never writes on the inherited ones.
  *
  * `timeout_ms` is how long a call may take at most, in milliseconds. Connecting, reconnecting after
  * a restart of the daemon, and waiting for Clerk are all within it. A negative one counts as 0,
@@ -221,10 +221,10 @@ CLERKTOKEN_PUBLIC void clerktoken_watch_free(struct clerktoken_watch *watch); /*
  *		use(event.userdata, event.error, event.token);
  *
  * A call that is accepted ends with exactly one event that is_over, unless it is cancelled.
- *Failures of the connection are mended inside of each call's timeout_ms: what has had no answer is
- *asked again on the next connection. No function waits, calls back, or may be called by two threads
- *at the same time. A child after fork() that goes on with its copy asks for itself what its parent
- * has asked, with another descriptor. */
+ * Failures of the connection are mended inside of each call's timeout_ms: what has had no answer is
+ * asked again on the next connection. No function waits, calls back, or may be called by two
+ * threads at the same time. A child after fork() that goes on with its copy asks for itself what
+ * its parent has asked, with another descriptor. */
 struct clerktoken_async;
 
 /* Calls and watches, with those whose last event was not taken. */

@@ -1,5 +1,5 @@
 /* Gets the tokens of several sessions at the same time, in a loop with epoll(7), and prints for
- *each its session and the token, or why there is none. Nothing waits for anything but the loop.
+ * each its session and the token, or why there is none. Nothing waits for anything but the loop.
  *
  *	cc epoll.c $(pkg-config --cflags --libs clerktoken) -o epoll && ./epoll hasura SESSION...
  */

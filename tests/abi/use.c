@@ -1,7 +1,7 @@
 /* Every function of the library, as C99 and as C++11: see test_abi.py.
  *
  *	use SOCKET		prints what went wrong; a daemon with tokens for all sessions
- *answers
+ * answers
  */
 #include <clerktoken.h>
 
