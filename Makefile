@@ -110,7 +110,7 @@ help:
 	@echo "make check      build and run all tests"
 	@echo "make check-frameworks  Next.js, Express and Remix with the daemon; installs them with npm"
 	@echo "make check-contract CLERK_OPENAPI=FILE  by Clerk's OpenAPI document; needs npm"
-	@echo "make deps-ops   what the tests of the metrics need: a Prometheus"
+	@echo "make deps-ops   what the tests of the metrics need: a Prometheus  (make deps-bench: what bench and scale need)"
 	@echo "make asan       the tests under AddressSanitizer   (make ubsan: UBSan)"
 	@echo "make stress     a million gets by threads and forks, through restarts of the daemon"
 	@echo "make fuzz       the parsers under libFuzzer, for FUZZ_SECONDS each"
@@ -122,7 +122,8 @@ help:
 	@echo "make scale      simulate a population of sessions; docs/SCALE.md explains it"
 	@echo "make install    with DESTDIR and PREFIX; make uninstall undoes it"
 	@echo "make dist       a source archive"
-	@echo "make deb        Debian packages"
+	@echo "make deb        Debian packages, into dist/"
+	@echo "make clean      remove $(BUILD)/ and dist/"
 
 # ---------------------------------------------------------------------------------- build
 

@@ -513,11 +513,13 @@ static enum app_result run(struct app *app)
 	harden_raise_files(&app->config);
 	result = build(app);
 	if (result == 0) {
-		log_event(LOG_INFO, MESSAGE_STARTED, "started",
-			  log_text("version", CLERK_TOKEND_VERSION),
-			  log_text("socket", app->config.socket),
-			  log_text("api_url", app->config.api_url),
-			  log_text("key_id", app->keys.current_id));
+		log_event(
+		    LOG_INFO, MESSAGE_STARTED, "started", log_text("version", CLERK_TOKEND_VERSION),
+		    log_text("socket", app->config.socket), log_text("http", app->config.http),
+		    log_text("metrics", app->config.metrics),
+		    log_text("webhooks", app->config.webhooks),
+		    log_text("api_url", app->config.api_url),
+		    log_text("key_id", app->keys.current_id));
 		result = serve(app);
 	}
 	teardown(app);

@@ -19,7 +19,7 @@ static const char usage[] =
     "  --config FILE   read FILE, then FILE.d/*.conf\n"
     "                  (default: /etc/clerk-tokend/clerk-tokend.conf)\n"
     "  --socket PATH   listen there\n"
-    "  --check-config  say whether the configuration and the secret key are good, and exit\n"
+    "  --check-config  say what is wrong with the configuration or the secret key, and exit\n"
     "  --print-config  print the configuration in effect, and exit\n"
     "\n"
     "The secret key comes from the systemd credential clerk_secret_key, [clerk] secret_key_file,\n"

@@ -46,4 +46,6 @@ def main(url, template, *sessions):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 4:
+        sys.exit("usage: call.py URL TEMPLATE SESSION...")
     sys.exit(main(*sys.argv[1:]))

@@ -200,8 +200,10 @@ static int find_group(const char *name, gid_t *ret)
 	return 0;
 }
 
+/* What has its group already, as by a unit's Group=, needs no chown(2), which may be forbidden. */
 static int set_group(const char *path, const char *name, char text[LISTENER_ERROR_SIZE])
 {
+	struct stat st;
 	gid_t gid = 0;
 	int result;
 
@@ -210,6 +212,8 @@ static int set_group(const char *path, const char *name, char text[LISTENER_ERRO
 	result = find_group(name, &gid);
 	if (result < 0)
 		return explain(text, "unknown socket_group", name, -result);
+	if (lstat(path, &st) == 0 && st.st_gid == gid)
+		return 0;
 	return chown(path, (uid_t)-1, gid) < 0
 		   ? explain(text, "can't give to its group", path, errno)
 		   : 0;

@@ -601,6 +601,10 @@ class Slow(FrontCase):
 
 
 class Life(FrontCase):
+    def test_the_log_says_where_it_is(self):
+        daemon = self.serve()
+        self.assertRegex(daemon.log(), f"(?m): started .* http=127.0.0.1:{self.port} api_url=")
+
     def test_a_port_in_use_stops_the_start(self):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))

@@ -115,7 +115,7 @@ class FieldsTest(JournalCase):
         self.assertEqual(daemon.log(), "", "and nothing on standard error")
 
         sandbox.fault("status", status=503)
-        self.assertFalse(harness.Reply(daemon.ask("GET sess_2 - wait=50")).ok)
+        self.assertFalse(harness.Reply(daemon.ask("GET sess_2 - wait=0")).ok)
         failed = self.wait_for("fetch-failed")
         self.assertEqual((failed["PRIORITY"], failed["CLERK_STATUS"]), ("4", "503"))
         self.assertTrue(failed["CLERK_TRACE_ID"])

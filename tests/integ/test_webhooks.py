@@ -6,7 +6,9 @@ import hmac
 import http.client
 import json
 import os
+import re
 import socket
+import subprocess
 import time
 
 import harness
@@ -95,6 +97,19 @@ class Test(harness.Case):
             self.assertEqual(self.get("sess_2"), neighbour)
             self.assertFalse(set(tokens) & {self.get(template=t) for t in ("hasura", "-", "other")})
         self.assertEqual(self.served.stats()["webhooks_ended"], 3)
+
+    def test_as_the_readme_signs_one(self):
+        """By its own commands, twice."""
+        text = (harness.ROOT / "README.md").read_text()
+        script = next(b for b in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "hexkey" in b)
+        script = script.replace("127.0.0.1:9466", f"127.0.0.1:{self.port}").replace("sess_2abc", "sess_1")
+        again = script[script.index("curl "):]
+        before = self.get()
+        done = subprocess.run(["sh", "-euc", f"{script}\n{again}"], env={**os.environ, "secret": SECRET},
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
+                              timeout=60)
+        self.assertEqual(re.findall(r"HTTP/1.1 (\d+)", done.stdout), ["204", "409"])
+        self.assertNotEqual(self.get(), before)
 
     def test_trackers_and_watchers_are_told(self):
         with self.served.connect() as tracker, self.served.connect() as watcher:

@@ -48,6 +48,22 @@ class Activation(Case):
         done = self.box.attempt("clerk-token", "ping", user="stranger")
         self.assertEqual(done.returncode, 4, done.stderr)
 
+    def test_one_of_the_services_own_is_for_its_group(self):
+        """As the manual has it for the front and the metrics: chown(2) is forbidden, Group= is not."""
+        self.box.configure("[listen]\nhttp = unix:/run/clerk-tokend-http/socket\n"
+                           "socket_group = clerk-token\n")
+        self.drop_in("RuntimeDirectory=clerk-tokend-http\nGroup=clerk-token")
+        self.box.run("systemctl", "start", SERVICE)
+        self.assertEqual(
+            self.box.run("stat", "-c", "%G %a", "/run/clerk-tokend-http/socket").strip(),
+            "clerk-token 660")
+        self.box.run("useradd", "--system", "--groups", "clerk-token", "caller")
+        self.box.run("useradd", "--system", "nobodys-caller")
+        ask = ["curl", "-sf", "--unix-socket", "/run/clerk-tokend-http/socket", "-X", "POST",
+               "http://localhost/v1/sessions/sess_1/tokens"]
+        self.assertIn('"jwt"', self.box.run(*ask, user="caller"))
+        self.assertNotEqual(self.box.attempt(*ask, user="nobodys-caller").returncode, 0)
+
     def test_no_root_and_no_other_user_of_the_host(self):
         self.box.run("systemctl", "start", SERVICE)
         fields = self.box.process_status(self.box.main_pid())
