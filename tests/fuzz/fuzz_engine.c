@@ -112,6 +112,7 @@ static void call(void)
 {
 	struct seat *seat = some_seat();
 	struct passing *p = &world.calls[byte() % CALLS];
+	enum submission submission;
 	struct reply reply;
 
 	if (!seat || p->call)
@@ -119,9 +120,10 @@ static void call(void)
 	*p = (struct passing){ .seat = seat,
 			       .deadline_ms = world.now_ms + world.config.default_wait_ms };
 	begin_call();
-	if (engine_call(world.engine, now(), &seat->client, p, &reply, &p->call) == SUBMIT_REPLIED)
-		(void)on_the_wire(&reply);
+	submission = engine_call(world.engine, now(), &seat->client, p, &reply, &p->call);
 	end_call();
+	if (submission == SUBMIT_REPLIED)
+		(void)on_the_wire(&reply); /* which takes memory of its own */
 	drain();
 }
 
