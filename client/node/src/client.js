@@ -144,6 +144,7 @@ class Client {
 
   /* Resolves to what read(line, at, request) makes of the OK. */
   ask(line, timeoutMs, signal, read) {
+    if (signal?.aborted) return Promise.reject(signal.reason);
     const deadline = performance.now() + timeoutMs;
     const request = { line, deadline, tag: '', serial: 0, sends: 0, sentAt: null };
     request.promise = new Promise((resolve, reject) => {
@@ -187,8 +188,7 @@ class Client {
   }
 
   async stats({ signal } = NO_OPTIONS) {
-    const text = await this.ask('STATS', this.timeoutOf(NO_OPTIONS), signal, wire.readText);
-    return JSON.parse(text);
+    return this.ask('STATS', this.timeoutOf(NO_OPTIONS), signal, wire.readJson);
   }
 
   close() {

@@ -22,8 +22,9 @@ const INTERNAL = 'Oops, an unexpected error occurred';
 const UNAVAILABLE = [503, 'service_unavailable', 'Service unavailable'];
 const TIMEOUT = [504, 'gateway_timeout', 'Gateway Timeout'];
 
-/* By the daemon's code, or this side's. */
+/* By the daemon's code, or this side's. What a daemon says may have any name: nothing is inherited. */
 const MEANINGS = {
+  __proto__: null,
   bad_request: BAD_REQUEST,
   too_long: BAD_REQUEST,
   unknown_command: [501, 'internal_clerk_error', INTERNAL],
@@ -79,6 +80,6 @@ class ClerkAPIResponseError extends Error {
 }
 
 /* True where there is no daemon to talk to, as opposed to one that answers with an error. */
-const isAway = (error) => error.tokendCode === 'no_daemon' || error.tokendCode === 'io';
+const isAway = (error) => error?.tokendCode === 'no_daemon' || error?.tokendCode === 'io';
 
 module.exports = { ClerkAPIResponseError, isAway };

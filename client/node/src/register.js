@@ -26,4 +26,4 @@ function register(env) {
   Object.defineProperty(globalThis, INSTALLED, { value: true });
 }
 
-if (!globalThis[INSTALLED]) register(process.env);
+if (!globalThis[INSTALLED] && globalThis.fetch) register(process.env);

@@ -56,7 +56,7 @@ function tokenFetch(original, getClient, env) {
       const { jwt } = await sessions.getToken(session, template, body.expiresIn, options);
       return respond(href, 200, { object: 'token', jwt });
     } catch (error) {
-      if (error.tokendCode === undefined) throw error; // the signal's reason
+      if (error?.tokendCode === undefined) throw error; // the signal's reason
       return env.CLERK_TOKEND_FALLBACK === '1' && isAway(error) ? pass() : refuse(href, error);
     }
   }

@@ -16,8 +16,10 @@ const EXPIRES_IN_MAX_S = 315360000;
 
 const isRequest = (input) => input instanceof Request;
 
-const methodOf = (input, init) =>
-  String(init?.method ?? (isRequest(input) ? input.method : 'GET')).toUpperCase();
+function methodOf(input, init) {
+  const method = init?.method ?? (isRequest(input) ? input.method : 'GET');
+  return typeof method === 'string' ? method.toUpperCase() : '';
+}
 
 /* As fetch() itself would write it; '': it will say what is wrong with it. */
 function hrefOf(address) {
@@ -28,10 +30,12 @@ function hrefOf(address) {
   }
 }
 
+/* undefined: there is none, or it can't be known without taking the headers away from fetch(). */
 function bearerOf(input, init) {
   try {
-    const headers = new Headers(init?.headers ?? (isRequest(input) ? input.headers : undefined));
-    return /^Bearer (.*)$/.exec(headers.get('authorization') ?? '')?.[1];
+    const given = init?.headers ?? (isRequest(input) ? input.headers : undefined);
+    if (typeof given?.next === 'function') return undefined; // an iterator
+    return /^Bearer (.*)$/.exec(new Headers(given).get('authorization') ?? '')?.[1];
   } catch {
     return undefined;
   }
@@ -56,14 +60,32 @@ function tokenRequest(input, init, env) {
   return isForClerk(base, bearerOf(input, init), env) ? { session, template, href } : null;
 }
 
+/* The body of a Request, which remains as it is; null: it is long, or can't be read. */
+async function textOfRequest(request) {
+  const decoder = new TextDecoder();
+  let text = '';
+  try {
+    const reader = request.clone().body.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return text;
+      text += decoder.decode(value, { stream: true });
+      if (text.length <= BODY_MAX) continue;
+      reader.cancel().catch(() => {}); // done when the other half of it is: not waited for
+      return null;
+    }
+  } catch {
+    return null;
+  }
+}
+
 /* The body as text; null: it can't be known without taking it away from fetch(). */
 async function textOf(input, init) {
   const body = init?.body;
   if (typeof body === 'string') return body;
   if (body instanceof Uint8Array) return Buffer.from(body).toString();
   if (body !== undefined && body !== null) return null;
-  if (!isRequest(input) || input.body === null) return '';
-  return input.bodyUsed ? null : input.clone().text();
+  return isRequest(input) && input.body !== null ? textOfRequest(input) : '';
 }
 
 function parse(text) {

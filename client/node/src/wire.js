@@ -140,6 +140,15 @@ function readText(line, at) {
   return text;
 }
 
+/* The same, parsed. */
+function readJson(line, at) {
+  try {
+    return JSON.parse(readText(line, at));
+  } catch (error) {
+    throw new Malformed('a reply that is no JSON', { cause: error });
+  }
+}
+
 /* How many a DROP has dropped: { dropped }. */
 function readDropped(line, at) {
   DROPPED.lastIndex = at;
@@ -170,6 +179,7 @@ module.exports = {
   readDropped,
   readError,
   readHead,
+  readJson,
   readPush,
   readText,
   readToken,

@@ -107,6 +107,8 @@ test('the errors of the daemon are Clerk\'s', TIMEOUT, async (t) => {
     overloaded: [503, 'service_unavailable'],
     internal: [500, 'internal_clerk_error'],
     code_of_the_future: [503, 'service_unavailable'],
+    constructor: [503, 'service_unavailable'],
+    ['__proto__']: [503, 'service_unavailable'],
   };
   for (const [code, [status, clerkCode]] of Object.entries(cases)) {
     answer = `ERR ${code} retry=1500 as it was told`;
@@ -364,6 +366,14 @@ test('an AbortSignal ends the wait with its reason', TIMEOUT, async (t) => {
   await get(c, 't', undefined, { signal: new AbortController().signal });
   await assert.rejects(get(c, 't', undefined, { signal: abort.signal }), (e) => e === reason);
   await assert.rejects(get(c, 'x', undefined, { signal: AbortSignal.abort() }), { name: 'AbortError' });
+  const aborted = { signal: abort.signal };
+  for (const asked of [c.ping(aborted), c.stats(aborted), c.drop('sess_1', undefined, aborted)])
+    await assert.rejects(asked, (error) => error === reason);
+  const withoutReason = new AbortController();
+  withoutReason.abort(null);
+  const { signal } = withoutReason;
+  const fallback = client(t, fake, { fallback: c });
+  await assert.rejects(get(fallback, 't', undefined, { signal }), (error) => error === null);
   const soon = AbortSignal.timeout(30);
   await assert.rejects(get(c, 'silent', undefined, { signal: soon }), { name: 'TimeoutError' });
 });
@@ -400,6 +410,13 @@ test('what is malformed ends the connection, and the next one works', TIMEOUT, a
     await assert.rejects(get(c, 't'), { status: 502, tokendCode: 'protocol' });
     assert.equal((await get(c, 't')).jwt, JWT);
   }
+});
+
+test('statistics that are no JSON are malformed', TIMEOUT, async (t) => {
+  const fake = await fakeDaemon(t, ([verb]) => (verb === 'STATS' ? 'OK {"tokens":' : 'OK pong'));
+  const c = client(t, fake);
+  await assert.rejects(c.stats(), { status: 502, tokendCode: 'protocol' });
+  await c.ping();
 });
 
 test('a daemon at its limit says so to the connection', TIMEOUT, async (t) => {

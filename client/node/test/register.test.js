@@ -111,6 +111,9 @@ test('all else is passed on as it came', OPTIONS, async (t) => {
     [TOKENS, { ...POST, headers: { 'a b': 'no header' } }],
     [TOKENS, { method: 'POST' }],
     [TOKENS, { ...POST, signal: AbortSignal.abort() }],
+    [TOKENS, { ...POST, method: Object.create(null) }],
+    [TOKENS, { ...POST, body: new FormData() }],
+    [TOKENS, { ...POST, body: new Blob(['{}']) }],
   ];
   const self = {};
   for (const args of calls) {
@@ -129,6 +132,30 @@ test('a body that is passed on is whole', OPTIONS, async (t) => {
   const body = '{"something":"else"}';
   await fetch(new Request(TOKENS, { ...POST, body }));
   assert.equal(await passed[0].args[0].text(), body);
+});
+
+test('a body that never ends is not waited for', OPTIONS, async (t) => {
+  const { fetch, passed } = await world(t);
+  const chunk = new TextEncoder().encode('{}'.padEnd(600));
+  const body = new ReadableStream({ pull: (controller) => controller.enqueue(chunk) });
+  const request = new Request(TOKENS, { ...POST, body, duplex: 'half' });
+  assert.equal(await fetch(request), 'the original');
+  assert.equal(passed[0].args[0], request);
+  const { value } = await request.body.getReader().read();
+  assert.deepEqual(value, chunk);
+});
+
+test('a body that can\'t be read is the original\'s to refuse', OPTIONS, async (t) => {
+  const { fetch } = await world(t);
+  const request = new Request(TOKENS, { ...POST, body: '{}' });
+  request.body.getReader();
+  assert.equal(await fetch(request), 'the original');
+});
+
+test('headers that can be read once are left to the original', OPTIONS, async (t) => {
+  const { fetch, passed } = await world(t, { CLERK_SECRET_KEY: KEY });
+  await fetch(TOKENS, { ...POST, headers: new Map(Object.entries(headers)).entries() });
+  assert.deepEqual([...passed[0].args[1].headers], Object.entries(headers));
 });
 
 test('an answer is Clerk\'s', OPTIONS, async (t) => {
@@ -180,6 +207,18 @@ test('an abort is an abort', OPTIONS, async (t) => {
     setImmediate(() => abort.abort());
     await assert.rejects(asked, { name: 'AbortError' });
   }
+  const abort = new AbortController();
+  const asked = fetch(TOKENS, { ...POST, signal: abort.signal });
+  setImmediate(() => abort.abort(null));
+  await assert.rejects(asked, (error) => error === null);
+});
+
+test('without a fetch() there is none to replace', OPTIONS, async () => {
+  const { status, stderr } = await runNodeBeside(['-e', `
+    delete globalThis.fetch;
+    require(${JSON.stringify(REGISTER)});
+    process.exitCode = 'fetch' in globalThis ? 1 : 0;`]);
+  assert.equal(status, 0, stderr);
 });
 
 test('without a daemon', OPTIONS, async (t) => {
