@@ -185,29 +185,6 @@ static void ask(struct caller *c, struct http_exchange *x, const struct request 
 	f->callbacks.settle(f->callbacks.arg);
 }
 
-/* What lies ready, which is most of the time. */
-static bool answer_hit(struct caller *c, struct http_exchange *x, struct span session,
-		       struct span template)
-{
-	struct engine *e = c->owner->engine;
-	char text[2 * WIRE_NAME_MAX + 1];
-	struct token_view token;
-	struct span args;
-	char *end;
-
-	if (template.len == 0)
-		template = SPAN_LITERAL(WIRE_NO_TEMPLATE);
-	if (c->client.grant.scope != ACCESS_ALL &&
-	    !engine_client_may(e, &c->client, session, template))
-		return false;
-	end = put(PUT(put(text, session), " "), template);
-	args = span_of(text, (size_t)(end - text));
-	if (!engine_lookup(e, clock_boot(), args, engine_hash(e, args), &token))
-		return false;
-	answer_token(c->owner, x, &token);
-	return true;
-}
-
 static void on_no_answer(void *arg, struct http_exchange *x, const struct relay_failure *failure)
 {
 	struct front *f = arg;
@@ -262,7 +239,7 @@ static void on_request(void *arg, struct http_exchange *x)
 		pass_on(c, x, false);
 	else if (asked.has_body)
 		http_collect(x, TOKENAPI_BODY_MAX);
-	else if (!answer_hit(c, x, asked.session, asked.template))
+	else
 		ask(c, x, &request);
 }
 
