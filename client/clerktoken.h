@@ -238,9 +238,10 @@ CLERKTOKEN_PUBLIC enum clerktoken_error clerktoken_async_new(
 /* Calls and watches end without an event. NULL is accepted. */
 CLERKTOKEN_PUBLIC void clerktoken_async_free(struct clerktoken_async *async);
 
-/* Wait for it to be readable (POLLIN), for nothing else. It is an epoll(7) descriptor and stays the
- * same through all reconnects, but not in a child after fork(). Not to be read or closed. -1, where
- * there are no descriptors left. */
+/* Wait for it to be readable (POLLIN), for nothing else, and not by EPOLLET: a dispatch may leave
+ * some for the next one. It is an epoll(7) descriptor and stays the same through all reconnects,
+ * but not in a child after fork(). Not to be read or closed. -1, where there are no descriptors
+ * left. */
 CLERKTOKEN_PUBLIC int clerktoken_async_fd(struct clerktoken_async *async);
 
 /* In how many milliseconds to dispatch where nothing becomes readable; 0: now; -1: never. To be

@@ -168,8 +168,10 @@ static const char *take_get_option(int option, const char *value, struct argumen
 		return o->has_min_ttl ? NULL : "--min-ttl takes a number of seconds";
 	case OPTION_WAIT:
 		o->has_wait = parse_number(value, &o->wait_ms) && o->wait_ms <= 3600000;
+		if (!o->has_wait)
+			return "--wait takes milliseconds, at most 3600000";
 		a->timeout_ms = (int)o->wait_ms + TIMEOUT_MARGIN_MS;
-		return o->has_wait ? NULL : "--wait takes milliseconds, at most 3600000";
+		return NULL;
 	case OPTION_EXPIRES_IN:
 		if (parse_number(value, &o->expires_in_s) && o->expires_in_s)
 			return NULL;

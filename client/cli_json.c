@@ -68,10 +68,11 @@ bool json_number(const char *json, const char *name, int64_t *ret)
 
 	if (!at || at[is_negative] < '0' || at[is_negative] > '9')
 		return false;
-	for (at += is_negative; *at >= '0' && *at <= '9'; at++)
-		if (__builtin_mul_overflow(value, 10, &value) ||
-		    __builtin_add_overflow(value, *at - '0', &value))
+	for (at += is_negative; *at >= '0' && *at <= '9'; at++) {
+		value = value * 10 + (*at - '0');
+		if (value > JSON_NUMBER_MAX)
 			return false;
+	}
 	*ret = is_negative ? -value : value;
 	return true;
 }
@@ -94,16 +95,40 @@ bool json_word(const char *json, const char *name, char to[], size_t size)
 	return true;
 }
 
+/* How many bytes the character beyond ASCII that begins at `at` has; 0: there is none. */
+static size_t utf8_len(const char *at)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	unsigned char first = (unsigned char)*at;
+	size_t len = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+	uint32_t character = first & (0x7fu >> len);
+
+	if (first < 0xc0 || first >= 0xf8)
+		return 0;
+	for (size_t i = 1; i < len; i++) {
+		if ((at[i] & 0xc0) != 0x80)
+			return 0; /* a NUL, too */
+		character = character << 6 | (at[i] & 0x3f);
+	}
+	return character < least[len] || character > 0x10ffff || character >> 11 == 0x1b ? 0 : len;
+}
+
 void json_escape(char to[], size_t size, const char *text)
 {
-	size_t n = 0;
+	size_t n = 0, len;
 
-	for (; *text && n + 2 < size; text++) {
+	for (; *text && n + 4 < size; text += len) {
+		bool is_ascii = (unsigned char)*text < 0x80;
 		bool is_control = (unsigned char)*text < ' ' || *text == 0x7f;
 
+		len = is_ascii ? 1 : utf8_len(text);
 		if (*text == '"' || *text == '\\')
 			to[n++] = '\\';
-		to[n++] = is_control ? '?' : *text;
+		if (is_control || len == 0)
+			to[n++] = '?';
+		else
+			n = (size_t)((char *)mempcpy(to + n, text, len) - to);
+		len += len == 0;
 	}
 	to[n] = '\0';
 }

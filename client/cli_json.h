@@ -6,14 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A whole number. False: there is none of that name. */
+/* A whole number. False: there is none of that name, or it is further from 0 than any that a daemon
+ * gets to: whoever reckons with a few of these need not look out. */
+#define JSON_NUMBER_MAX INT64_C(100000000000000)
 bool json_number(const char *json, const char *name, int64_t *ret);
 
 /* A string without escapes, as ours are, cut if need be. False: there is none, and `to` is empty.
  */
 bool json_word(const char *json, const char *name, char to[], size_t size);
 
-/* The text as it stands in a string; control characters become '?'. Cut where `to` is full. */
+/* The text as it stands in a string; control characters, and what is no UTF-8, become '?'. Cut
+ * where `to` is full. */
 void json_escape(char to[], size_t size, const char *text);
 
 /* Where the value of that name begins, such as an object or an array; NULL: there is none. */

@@ -6,6 +6,7 @@
 #include "client/cli_output.h"
 
 #include <grp.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -105,17 +106,20 @@ static struct answer parse(char *text)
 
 static int print_json(const struct answer *a, bool allowed)
 {
-	char line[3 * LINE_SIZE], file[LINE_SIZE], rule[LINE_SIZE];
+	char line[4 * LINE_SIZE], because[LINE_SIZE], file[LINE_SIZE], rule[LINE_SIZE];
+	uint32_t number = 0;
 
+	(void)parse_number(a->line, &number); /* what is none is 0 */
+	json_escape(because, sizeof(because), a->because);
 	json_escape(file, sizeof(file), a->file);
 	json_escape(rule, sizeof(rule), a->rule);
 	(void)snprintf(line, sizeof(line), "{\"allowed\":%s,\"because\":\"%s\",\"admin\":%s",
-		       allowed ? "true" : "false", a->because,
+		       allowed ? "true" : "false", because,
 		       strcmp(a->admin, "yes") == 0 ? "true" : "false"); /* it fits */
 	if (*a->rule)
 		(void)snprintf(line + strlen(line), sizeof(line) - strlen(line),
-			       ",\"file\":\"%s\",\"line\":%s,\"rule\":\"%s\"", file, a->line,
-			       rule); /* as above */
+			       ",\"file\":\"%s\",\"line\":%" PRIu32 ",\"rule\":\"%s\"", file,
+			       number, rule); /* as above */
 	return output_text(line, "}", "\n");
 }
 

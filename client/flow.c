@@ -22,6 +22,7 @@
 
 #define READS_MAX 16 /* in one dispatch, so that the caller's loop has its turn */
 #define WATCH_PAUSE_MIN_MS 100
+#define LASTED_MS 100 /* a connection that has lasted so long was a good one */
 
 /* Ends of requests */
 
@@ -119,11 +120,11 @@ static void lose_conn(struct clerktoken_async *a, struct mono now, int result)
 	}
 	pendings_ask_all_again(&a->all);
 	a->absence = 0;
-	if (a->pause_ms == 0) {
-		a->pause_ms = SYNC_PAUSE_MIN_MS;
-		a->retry_at = now;
-	} else {
+	if (mono_diff_ms(now, a->opened) < LASTED_MS) {
 		pause_before_connecting(a, now);
+	} else {
+		a->pause_ms = 0;
+		a->retry_at = now;
 	}
 }
 
@@ -168,7 +169,7 @@ static void connect_now(struct clerktoken_async *a, struct mono now)
 		fail_to_connect(a, now, result);
 		return;
 	}
-	a->quiet = now;
+	a->opened = a->quiet = now;
 	a->room = LINK_CHUNK;
 	a->absence = 0;
 	a->is_told = false;
@@ -365,7 +366,6 @@ static int take_answer(struct clerktoken_async *a, const struct reply *answer, s
 	struct pending *p = pendings_find(&a->all, a->conn->link.answered);
 
 	client_has_worked(a->client);
-	a->pause_ms = 0;
 	if (!p || !p->is_asked)
 		return 0; /* too late, or cancelled */
 	if (answer->type == REPLY_ERROR)

@@ -15,8 +15,9 @@ struct clerktoken_async {
 	bool is_told;	   /* the watches know that there is no connection */
 	struct pendings all;
 	struct mono quiet;
+	struct mono opened;   /* the connection */
 	struct mono retry_at; /* when to connect, if there is no connection */
-	int pause_ms;	      /* the next pause; 0: the first attempt is made at once */
+	int pause_ms;	      /* the next pause before connecting; 0: the shortest */
 	int absence;	      /* why there is no connection; 0: not known */
 	size_t room;	      /* for what is received next */
 };

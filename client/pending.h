@@ -28,8 +28,7 @@ struct pending {
 	struct own_ticket ticket; /* a GET's */
 	uint64_t token_id;	  /* a watch: of the token that the caller has */
 	struct mono asked;	  /* when it was last asked */
-	struct heap_node
-	    due; /* its deadline; of a watch that rests, when it is to be asked again */
+	struct heap_node due;	  /* its end; of a watch that rests, when it is asked again */
 	struct list place, news;
 	struct clerktoken_event event;
 	char session[WIRE_NAME_MAX], template[WIRE_NAME_MAX];

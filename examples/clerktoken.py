@@ -14,13 +14,12 @@ import threading
 import time
 
 LINE_MAX = (1 << 20) + 512  # bytes; more than any daemon's max_token_size
-SESSION = re.compile(r"[A-Za-z0-9_-]{1,128}")
-TEMPLATE = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.~-]{1,128}")
-OPTIONS = re.compile(r"( [a-z_]+=[0-9a-f]+)*")
+REQUEST = re.compile(r"GET ([\w-]{1,128}) (?!\.{1,2} )([\w.~-]{1,128})(?: [a-z_]+=[0-9a-f]+)+\n", re.A)
 LINE = re.compile(rb"(?:\* [ -~]+\n)*(?!\* )([^\n]*)\n(.*)", re.DOTALL)  # the first that is no push
-OK = re.compile(rb"OK ([\w-]+\.[\w-]+\.[\w-]+) id=([0-9a-f]{16}) exp=(\d+) ttl=(\d{1,19})( [!-~]+)*")
+OK = re.compile(rb"OK ([\w-]+\.[\w-]+\.[\w-]+) id=([0-9a-f]{16}) exp=(\d{1,19}) ttl=(\d{1,19})( [!-~]+)*")
 ERR = re.compile(rb"ERR ([a-z_]+) retry=(\d{1,19}|never) [ -~]*")
-OURS = {FileNotFoundError: "no_daemon", ConnectionRefusedError: "no_daemon", TimeoutError: "deadline"}
+OURS = {FileNotFoundError: "no_daemon", ConnectionRefusedError: "no_daemon",
+        TimeoutError: "deadline", ValueError: "deadline"}  # a timeout below 0 is a ValueError
 
 
 class Error(Exception):
@@ -45,50 +44,37 @@ class Client:
 
     def get(self, session, template="-", timeout=3.0, min_ttl=None, expires_in=None, refused=None):
         """A token, within `timeout` seconds. `refused` is the id of one that a service has refused."""
-        given = {"min_ttl": min_ttl, "expires_in": expires_in, "not": refused}
-        given["wait"] = int(timeout * 900)  # so that the daemon's own answer comes in time
+        # The wait ends before the timeout, so that the daemon's own answer comes in time.
+        given = {"wait": int(timeout * 900), "min_ttl": min_ttl, "expires_in": expires_in, "not": refused}
         options = "".join(f" {name}={value}" for name, value in given.items() if value is not None)
-        if not (SESSION.fullmatch(session) and TEMPLATE.fullmatch(template)
-                and OPTIONS.fullmatch(options)):
+        request, end = f"GET {session} {template}{options}\n", time.monotonic() + timeout
+        if not (parts := REQUEST.fullmatch(request)) or parts.groups() != (session, template):
             raise Error("invalid_argument")
-        request, end = f"GET {session} {template}{options}\n".encode(), time.monotonic() + timeout
-        kept = vars(self.mine).pop(os.getpid(), None)  # it comes back if all goes well
         try:
-            try:
-                return self._ask(kept, request, end)
-            except ConnectionResetError:  # the daemon restarts; a GET changes nothing
-                return self._ask(None, request, end)
-        except OSError as error:
+            with contextlib.suppress(ConnectionResetError):  # the daemon restarts: ask the next one
+                return self._ask(vars(self.mine).pop(os.getpid(), None), request, end)
+            return self._ask(None, request, end)
+        except (OSError, ValueError) as error:
             raise Error(OURS.get(type(error), "io"), 0) from error
 
-    def _ask(self, connection, request, end):
-        if connection is None:
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.settimeout(left(end))
-            connection.connect(self.path)
-        connection.settimeout(left(end))
+    def _ask(self, kept, request, end):  # what was kept is kept again if all goes well
+        connection = kept or socket.socket(socket.AF_UNIX)
+        connection.settimeout(end - time.monotonic())
+        if connection is not kept:
+            connection.connect(self.path)  # with a timeout: at once, or not at all
         with contextlib.suppress(BrokenPipeError):  # what the daemon said last may still be there
-            connection.sendall(request)
+            connection.sendall(request.encode())
         data = b""
         while not (found := LINE.fullmatch(data)):
-            connection.settimeout(left(end))
-            chunk = connection.recv(65536)
+            connection.settimeout(end - time.monotonic())
+            chunk = connection.recv(min(65536, LINE_MAX - len(data)))
             if not chunk:
-                raise ConnectionResetError
+                raise ConnectionResetError if len(data) < LINE_MAX else Error("protocol")
             data += chunk
-            if len(data) > LINE_MAX:
-                raise Error("protocol")
         ok, err = OK.fullmatch(found[1]), ERR.fullmatch(found[1])
         if (ok or err) and not found[2]:
             vars(self.mine)[os.getpid()] = connection
-        if err:
-            raise Error(err[1].decode(), None if err[2] == b"never" else int(err[2]))
         if not ok:
-            raise Error("protocol")
+            code, retry = (err[1].decode(), err[2]) if err else ("protocol", b"never")
+            raise Error(code, None if retry == b"never" else int(retry))
         return Token(ok[1].decode(), ok[2].decode(), int(ok[3]), int(ok[4]))
-
-
-def left(end):
-    if (seconds := end - time.monotonic()) <= 0:
-        raise TimeoutError
-    return seconds

@@ -75,6 +75,7 @@ class Connection:
             "STATS": f"OK {self.daemon.stats}",
             "DROP": "OK dropped=2",
             "FLUSH": "OK dropped=12",
+            "WHY": f"OK {self.daemon.why}",
         }
         if self.daemon.denied is not None and verb == self.daemon.denied:
             self.send(f"{tag}ERR denied retry=never administrators only\n")
@@ -114,6 +115,7 @@ class FakeDaemon:
         self.mode = mode
         self.denied = None  # a verb that is answered with ERR denied
         self.stats = '{"clients": 1, "hits": 2}'
+        self.why = "allowed because=no_rules admin=no"
         self.requests = []  # each a list of words, without its tag
         self.serial = 0
         self.condition = threading.Condition()

@@ -212,6 +212,7 @@ class Others(CliCase):
             ["get", "s", "--wait", "1s"],
             ["get", "s", "--wait", "-1"],
             ["get", "s", "--wait", "3600001"],
+            ["get", "s", "--wait", "2147483647"],
             ["get", "s", "--min-ttl", ""],
             ["get", "s", "--min-ttl", "99999999999999999999"],
             ["get", "s", "--expires-in", "29"],
@@ -270,15 +271,25 @@ class Messages(CliCase):
             ["get", "--frobnicate", "--json"],
             ["get", "s", "--wait", "1s", "--json"],
             ["get", "a b", "--json"],
+            ["--json", "l\u00f6sche", "\U0001f511"],
+            ["--json", b"\xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80\xe2\x82".decode(errors="surrogateescape")],
         ):
             with self.subTest(words):
                 answer = self.fails_as_json(USAGE, *words)
                 self.assertIn(answer["error"], ("usage", "invalid_argument"))
                 self.assertIn("--help", answer["advice"])
+        self.assertIn("l\u00f6sche", self.fails_as_json(USAGE, "--json", "l\u00f6sche")["text"])
         with open("/dev/full", "w") as full:
             self.serve()
             answer = self.fails_as_json(OTHER, "ping", "--json", stdout=full)
         self.assertEqual(answer["error"], "output")
+
+    def test_json_of_why(self):
+        daemon = self.serve()
+        daemon.why = 'allowed because=a"b\\ admin=no file=x\\ line=1,"x":2 rule=allow uid="0"'
+        self.assertEqual(json.loads(self.run_cli("why", "s", "--json").stdout),
+                         {"allowed": True, "because": 'a"b\\', "admin": False, "file": "x\\", "line": 0,
+                          "rule": 'allow uid="0"'})
 
     def test_advice(self):
         """Whatever goes wrong, there is something to do, and what it names is there."""

@@ -206,6 +206,24 @@ class Live(Top):
             self.assertEqual(terminal.wait(), 0, text)
 
 
+    def test_numbers_beyond_reason(self):
+        for most, shown in ((2**63 - 1, " 0 tokens"), (10**14, "100,000,000,000,000 tok")):
+            with self.subTest(most):
+                self.check_numbers(most, shown)
+
+    def check_numbers(self, most, shown):
+        counts = {name: most for name in (
+            "waits", "fetches", "tokens", "memory_bytes", "cache_max_bytes", "resident_bytes",
+            "clients", "max_clients", "watches", "budget", "budget_allowed", "budget_used",
+            "budget_window_ms", "slowest_ms", "cpu_ms", "evictions", "in_flight", "queued")}
+        terminal = self.start()
+        self.fake.stats = stats(most, most, errors={"denied": most, "timeout": most}, **counts)
+        terminal.wait_for_text(shown)
+        self.assertNotRegex(terminal.page(), r"-\d")
+        terminal.press("q")
+        self.assertEqual(terminal.wait(), 0)
+
+
 class Plain(Top):
     def run_plain(self, *words, **env):
         return self.run_cli("top", *words, env=self.environment(**env))

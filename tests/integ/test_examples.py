@@ -1,5 +1,6 @@
 """The examples, built as a stranger would and run against a real daemon."""
 
+import ast
 import base64
 import http.server
 import json
@@ -196,7 +197,21 @@ class Programs(ExampleCase):
         return f"{session} {reply.fields['id']}\n"
 
 
+def code_lines(path):
+    """How many lines are neither blank nor a comment nor of a docstring."""
+    text = path.read_text()
+    no_code = {number for number, line in enumerate(text.splitlines(), 1)
+               if not line.strip() or line.lstrip().startswith("#")}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            no_code.update(range(node.lineno, node.end_lineno + 1))
+    return len(text.splitlines()) - len(no_code)
+
+
 class ReadmeTest(unittest.TestCase):
+    def test_it_counts_right(self):
+        self.assertLessEqual(code_lines(EXAMPLES / "clerktoken.py"), 60)
+
     def test_it_names_all(self):
         text = (EXAMPLES / "README.md").read_text()
         there = {p.name for p in EXAMPLES.iterdir() if p.is_file()} - {"README.md"}

@@ -82,6 +82,19 @@ static void test_watch_that_fails(void **state)
 		turn(f, 10);
 }
 
+/* A daemon that answers and hangs up is asked again with growing pauses. */
+static void test_watch_that_is_hung_up_on(void **state)
+{
+	struct fixture *f = *state;
+	int64_t begin = now_ms();
+
+	(void)watch(f, "sess_last");
+	expect_token(f, "0000000000000001", false);
+	while (daemon_accepted(f->daemon) < 6)
+		turn(f, ENOUGH_MS);
+	assert_true(now_ms() - begin >= 100); /* 155 at least, but for how clocks are read */
+}
+
 /* The child goes on with what was under way, on a connection of its own. */
 static void test_fork(void **state)
 {
@@ -229,6 +242,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_watch, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_watch_is_asked_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_watch_that_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_watch_that_is_hung_up_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fork, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fork_of_a_blocked_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own_copies, setup_with_copies, teardown),
