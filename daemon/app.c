@@ -359,7 +359,8 @@ static void reload(struct app *app)
 	int result;
 
 	notify_reloading();
-	result = settings_load(app->options->config_path, app->options->socket, &config);
+	result =
+	    settings_load(app->options->config_path, app->options->socket, &app->handed, &config);
 	if (result == 0)
 		result = settings_load_webhook_secrets(&config, &webhook_secrets);
 	if (result == 0)
@@ -393,12 +394,13 @@ static void on_signal(void *arg, int number)
 
 static int listen_to_clients(struct app *app)
 {
+	const struct activation_sockets *handed = &app->handed.sockets[ACTIVATION_CLIENTS];
 	const struct listener_config config = {
 		.path = app->config.socket,
 		.mode = app->config.socket_mode,
 		.group = app->config.socket_group,
-		.sockets = app->handed.sockets,
-		.n_sockets = app->handed.n_sockets,
+		.sockets = handed->fds,
+		.n_sockets = handed->count,
 	};
 	char text[LISTENER_ERROR_SIZE];
 	int result =
@@ -436,11 +438,11 @@ static int build(struct app *app)
 	const struct webhooks_callbacks webhooks = { settle, app };
 	const struct front_callbacks front = { settle, settled, app };
 	const struct upstream_config upstream = upstream_config(&app->config);
-	int result = activation_take(&app->handed);
+	const struct activation_sockets *handed = app->handed.sockets;
+	int result;
 
 	set_greeting(app, &app->config);
-	if (result == 0)
-		result = loop_new(&loop, &app->loop);
+	result = loop_new(&loop, &app->loop);
 	if (result == 0)
 		result = build_engine(app);
 	if (result == 0)
@@ -452,14 +454,15 @@ static int build(struct app *app)
 	if (result == 0)
 		conns_set_audit(app->conns, app->config.audit);
 	if (result == 0)
-		result =
-		    metrics_new(loop_base(app->loop), app->engine, &app->config, &app->metrics);
+		result = metrics_new(loop_base(app->loop), app->engine, &app->config,
+				     &handed[ACTIVATION_METRICS], &app->metrics);
 	if (result == 0)
 		result = webhooks_new(loop_base(app->loop), app->engine, &app->config,
-				      &app->webhook_secrets, &webhooks, &app->webhooks);
+				      &handed[ACTIVATION_WEBHOOKS], &app->webhook_secrets,
+				      &webhooks, &app->webhooks);
 	if (result == 0)
 		result = front_new(loop_base(app->loop), app->engine, &app->keys, &app->config,
-				   &upstream, &front, &app->front);
+				   &handed[ACTIVATION_HTTP], &upstream, &front, &app->front);
 	return result == 0 ? listen_to_clients(app) : result;
 }
 
@@ -535,7 +538,8 @@ enum app_result app_run(const struct app_options *options)
 	enum app_result result;
 
 	harden_process();
-	if (settings_load(options->config_path, options->socket, &app.config) < 0)
+	if (activation_take(&app.handed) < 0 ||
+	    settings_load(options->config_path, options->socket, &app.handed, &app.config) < 0)
 		return APP_BAD_CONFIG;
 	log_set_level(log_level(&app.config));
 	if (settings_load_key(&app.config, &key) != 0 ||
@@ -561,7 +565,7 @@ enum app_result app_check(const struct app_options *options)
 	struct config config;
 	struct secret key = SECRET_NONE;
 	struct svix_secrets webhook_secrets = { 0 };
-	int result = settings_load(options->config_path, options->socket, &config);
+	int result = settings_load(options->config_path, options->socket, NULL, &config);
 
 	if (result < 0)
 		return APP_BAD_CONFIG;
@@ -578,7 +582,7 @@ enum app_result app_print_config(const struct app_options *options)
 {
 	struct buf text = BUF_INIT(CONFIG_PRINT_MAX);
 	struct config config;
-	int result = settings_load(options->config_path, options->socket, &config);
+	int result = settings_load(options->config_path, options->socket, NULL, &config);
 
 	if (result < 0)
 		return APP_BAD_CONFIG;

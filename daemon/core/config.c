@@ -251,6 +251,12 @@ int config_override_socket(struct config *c, const char *path, const char *origi
 	return override(c, config_key_find("listen", "socket"), path, origin, ret);
 }
 
+int config_override_server(struct config *c, const char *name, const char *address,
+			   const char *origin, struct config_error *ret)
+{
+	return override(c, config_key_find("listen", name), address, origin, ret);
+}
+
 int config_understand(struct config *c, const struct rule_names *names, struct config_error *ret)
 {
 	access_free(c->access);

@@ -111,6 +111,10 @@ int config_override_api_url(struct config *c, const char *url, const char *origi
 int config_override_socket(struct config *c, const char *path, const char *origin,
 			   struct config_error *ret);
 
+/* Where one of the servers is, whose key in [listen] is `name`. */
+int config_override_server(struct config *c, const char *name, const char *address,
+			   const char *origin, struct config_error *ret);
+
 /* Makes sense of the rules of access, when all are known. 0, -ENOMEM or CONFIG_INVALID. */
 int config_understand(struct config *c, const struct rule_names *names, struct config_error *ret);
 

@@ -7,6 +7,7 @@
 #include "daemon/core/refusal.h"
 #include "daemon/core/setting.h"
 #include "daemon/core/tokenapi.h"
+#include "daemon/sys/activation.h"
 #include "daemon/sys/asker.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/http.h"
@@ -35,7 +36,7 @@ struct front {
 	struct relays *relays;
 	struct passon_callbacks passing;
 	struct list callers;
-	char *address; /* ADDRESS:PORT; NULL: a Unix socket */
+	bool is_port; /* or several; else a Unix socket */
 	bool names_groups, names_units, audit;
 	uint64_t trace[2]; /* the next trace id */
 	struct buf text;   /* the body of the answer that is being made */
@@ -49,9 +50,10 @@ struct caller {
 	struct client client;
 	struct mono connected_at; /* or somewhat later */
 	int fd;
-	char *unit;		 /* systemd's; NULL: not known, or no audit */
-	struct waiter *waiter;	 /* NULL: nothing is waited for */
-	struct http_exchange *x; /* what it is for */
+	char address[ADDRESS_SIZE]; /* of the port that it has come to */
+	char *unit;		    /* systemd's; NULL: not known, or no audit */
+	struct waiter *waiter;	    /* NULL: nothing is waited for */
+	struct http_exchange *x;    /* what it is for */
 };
 
 static char *put(char *to, struct span s)
@@ -214,7 +216,7 @@ static void pass_on(struct caller *c, struct http_exchange *x, bool is_collected
 
 	if (may_pass(c, x))
 		result =
-		    passon_begin(f->relays, &c->client, x, !f->address, is_collected, &f->passing);
+		    passon_begin(f->relays, &c->client, x, !f->is_port, is_collected, &f->passing);
 	else
 		answer_error(f, x, tokenapi_error_of(CODE_DENIED), 0);
 	if (result == -EINVAL)
@@ -225,16 +227,17 @@ static void pass_on(struct caller *c, struct http_exchange *x, bool is_collected
 
 static void on_request(void *arg, struct http_exchange *x)
 {
+	struct front *f = arg;
 	struct caller *c = http_peer(x);
 	struct request request = { .verb = VERB_GET };
 	struct frontrequest asked;
 	const struct tokenapi_error *error =
-	    frontrequest_check(http_head(x), c->owner->address, c->owner->keys, &asked);
+	    frontrequest_check(http_head(x), f->is_port ? c->address : NULL, f->keys, &asked);
 
 	request.session = asked.session;
 	request.template = asked.template;
 	if (error)
-		answer_error(arg, x, error, 0);
+		answer_error(f, x, error, 0);
 	else if (!asked.is_for_token)
 		pass_on(c, x, false);
 	else if (asked.has_body)
@@ -313,8 +316,10 @@ static int admit(struct caller *c)
 	struct peer peer;
 	int result;
 
-	if (c->owner->address)
-		return engine_client_init_trusted(e, &c->client);
+	if (c->owner->is_port) {
+		result = address_of(c->fd, c->address);
+		return result < 0 ? result : engine_client_init_trusted(e, &c->client);
+	}
 	result = identify(c, &peer);
 	if (result == 0)
 		result = engine_client_init(e, &c->client, &peer.who);
@@ -388,7 +393,7 @@ void front_configure(struct front *f, const struct config *config)
 	if (!f)
 		return;
 	take_config(f, config);
-	if (f->address)
+	if (f->is_port)
 		return; /* who knows the key may have everything */
 	list_for_each (it, &f->callers)
 		judge(container_of(it, struct caller, node));
@@ -398,12 +403,13 @@ static size_t max_connections(const struct front *f, const struct config *config
 {
 	size_t part = config->max_clients / PORT_PARTS + 1;
 
-	if (!f->address)
+	if (!f->is_port)
 		return config->max_clients; /* which each user has a part of */
 	return part < FRONT_CONNECTIONS_MAX ? part : FRONT_CONNECTIONS_MAX;
 }
 
-static int listen_to_callers(struct front *f, struct event_base *base, const struct config *config)
+static int listen_to_callers(struct front *f, struct event_base *base, const struct config *config,
+			     const struct activation_sockets *handed)
 {
 	static const struct http_handler handler = {
 		.connected = on_connected,
@@ -419,6 +425,8 @@ static int listen_to_callers(struct front *f, struct event_base *base, const str
 		.address = path ? path : config->http,
 		.mode = config->socket_mode,
 		.group = config->socket_group,
+		.sockets = handed->fds,
+		.n_sockets = handed->count,
 		.max_connections = max_connections(f, config),
 		.idle_ms = IDLE_MS,
 		.head_ms = HEAD_MS,
@@ -434,11 +442,12 @@ static int listen_to_callers(struct front *f, struct event_base *base, const str
 }
 
 int front_new(struct event_base *base, struct engine *engine, const struct keyring *keys,
-	      const struct config *config, const struct upstream_config *upstream,
-	      const struct front_callbacks *callbacks, struct front **ret)
+	      const struct config *config, const struct activation_sockets *handed,
+	      const struct upstream_config *upstream, const struct front_callbacks *callbacks,
+	      struct front **ret)
 {
 	struct front *f;
-	int result = 0;
+	int result;
 
 	*ret = NULL;
 	if (!config->http)
@@ -454,15 +463,11 @@ int front_new(struct event_base *base, struct engine *engine, const struct keyri
 	list_init(&f->callers);
 	randombytes_buf(f->trace, sizeof(f->trace));
 	take_config(f, config);
-	if (!setting_socket_of(span_str(config->http)).ptr) {
-		f->address = mem_strdup(config->http);
-		result = f->address ? 0 : -ENOMEM;
-	}
+	f->is_port = !setting_socket_of(span_str(config->http)).ptr;
+	result = relays_new(base, engine, upstream, &keys->current, callbacks->settle,
+			    callbacks->arg, &f->relays);
 	if (result == 0)
-		result = relays_new(base, engine, upstream, &keys->current, callbacks->settle,
-				    callbacks->arg, &f->relays);
-	if (result == 0)
-		result = listen_to_callers(f, base, config);
+		result = listen_to_callers(f, base, config, handed);
 	if (result < 0) {
 		front_free(f);
 		return result;
@@ -477,7 +482,6 @@ void front_free(struct front *f)
 		return;
 	http_server_free(f->server);
 	relays_free(f->relays);
-	mem_free(f->address);
 	buf_deinit(&f->text);
 	mem_free(f);
 }

@@ -15,6 +15,7 @@
 
 #define FRONT_CONNECTIONS_MAX 1024 /* at a port: one more takes the place of an idle one */
 
+struct activation_sockets;
 struct engine;
 struct event_base;
 struct front;
@@ -32,12 +33,13 @@ struct front_callbacks {
 	void *arg;
 };
 
-/* Serves where [listen] http says; a socket has the mode and the group of the clients'. `engine`
- * has been told of the rules of access. 0, *ret being NULL where it is off, or negative errno after
- * having said why. In the other functions NULL is accepted. */
+/* Serves at what was handed over, or where [listen] http says; a socket has the mode and the group
+ * of the clients'. `engine` has been told of the rules of access. 0, *ret being NULL where it is
+ * off, or negative errno after having said why. In the other functions NULL is accepted. */
 int front_new(struct event_base *base, struct engine *engine, const struct keyring *keys,
-	      const struct config *config, const struct upstream_config *upstream,
-	      const struct front_callbacks *callbacks, struct front **ret);
+	      const struct config *config, const struct activation_sockets *handed,
+	      const struct upstream_config *upstream, const struct front_callbacks *callbacks,
+	      struct front **ret);
 void front_free(struct front *f);
 
 /* What of a configuration can change while it serves, the rules above all, which the engine has

@@ -91,6 +91,8 @@ int http_server_new(struct event_base *base, const struct http_config *config,
 		.path = config->address,
 		.mode = config->mode,
 		.group = config->group,
+		.sockets = config->sockets,
+		.n_sockets = config->n_sockets,
 	};
 	struct http_server *s = mem_zalloc(sizeof(*s));
 	int result;

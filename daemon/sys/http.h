@@ -30,9 +30,11 @@ struct http_exchange;
 struct http_server;
 
 struct http_config {
-	const char *address; /* as in struct listener_config, as are the next two */
+	const char *address; /* as in struct listener_config, as are the next four */
 	mode_t mode;
 	const char *group;
+	const int *sockets;
+	size_t n_sockets;
 	size_t max_connections;
 	bool closes; /* after each answer */
 	/* How long a client is waited for: to begin a request; from the first byte of its head to

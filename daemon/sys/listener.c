@@ -19,7 +19,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #define BACKLOG 4096
@@ -112,13 +111,8 @@ static int take_over(struct listener *l, const struct listener_config *config,
 	if (config->n_sockets > MAX_SOCKETS)
 		return explain(text, "sockets", "handed over by systemd", E2BIG);
 	for (size_t i = 0; i < config->n_sockets; i++) {
-		int fd = config->sockets[i];
-		int result;
+		int result = add_socket(l, config->sockets[i]);
 
-		if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0)
-			return explain(text, "not a listening Unix stream socket:", "activation",
-				       EINVAL);
-		result = add_socket(l, fd);
 		if (result < 0)
 			return explain(text, "socket", "handed over by systemd", -result);
 	}

@@ -16,7 +16,7 @@ struct listener_config {
 	const char *path; /* or ADDRESS:PORT in numbers, as url.h has it */
 	mode_t mode;
 	const char *group;  /* NULL: whatever it comes with */
-	const int *sockets; /* handed over; they become the listener's */
+	const int *sockets; /* handed over, which listen; they become the listener's */
 	size_t n_sockets;
 };
 

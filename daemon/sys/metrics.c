@@ -5,6 +5,7 @@
 #include "daemon/core/engine.h"
 #include "daemon/core/openmetrics.h"
 #include "daemon/core/setting.h"
+#include "daemon/sys/activation.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/http.h"
 #include "daemon/sys/log.h"
@@ -83,7 +84,7 @@ static void on_request(void *arg, struct http_exchange *x)
 }
 
 static int listen_to_scrapers(struct metrics *m, struct event_base *base,
-			      const struct config *config)
+			      const struct config *config, const struct activation_sockets *handed)
 {
 	static const struct http_handler handler = { .request = on_request };
 	const char *path = setting_socket_of(span_str(config->metrics)).ptr;
@@ -91,6 +92,8 @@ static int listen_to_scrapers(struct metrics *m, struct event_base *base,
 		.address = path ? path : config->metrics,
 		.mode = config->socket_mode,
 		.group = config->socket_group,
+		.sockets = handed->fds,
+		.n_sockets = handed->count,
 		.max_connections = METRICS_CONNECTIONS_MAX,
 		.closes = true,
 		.idle_ms = METRICS_DEADLINE_MS,
@@ -107,7 +110,7 @@ static int listen_to_scrapers(struct metrics *m, struct event_base *base,
 }
 
 int metrics_new(struct event_base *base, struct engine *engine, const struct config *config,
-		struct metrics **ret)
+		const struct activation_sockets *handed, struct metrics **ret)
 {
 	struct metrics *m;
 	int result;
@@ -119,7 +122,7 @@ int metrics_new(struct event_base *base, struct engine *engine, const struct con
 	if (!m)
 		return -ENOMEM;
 	*m = (struct metrics){ .engine = engine, .body = BUF_INIT(OPENMETRICS_MAX) };
-	result = listen_to_scrapers(m, base, config);
+	result = listen_to_scrapers(m, base, config, handed);
 	if (result < 0) {
 		metrics_free(m);
 		return result;

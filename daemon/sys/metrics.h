@@ -12,12 +12,14 @@
 #define METRICS_CONNECTIONS_MAX 32
 #define METRICS_DEADLINE_MS 5000
 
+struct activation_sockets;
 struct engine;
 struct event_base;
 struct metrics;
 
-/* Serves where [listen] metrics says; a socket has the mode and the group of the clients'. 0, *ret
- * being NULL where it is off, or negative errno after having said why. */
+/* Serves at what was handed over, or where [listen] metrics says; a socket has the mode and the
+ * group of the clients'. 0, *ret being NULL where it is off, or negative errno after having said
+ * why. */
 int metrics_new(struct event_base *base, struct engine *engine, const struct config *config,
-		struct metrics **ret);
+		const struct activation_sockets *handed, struct metrics **ret);
 void metrics_free(struct metrics *m);

@@ -1,6 +1,7 @@
 /* See settings.h. */
 #include "daemon/sys/settings.h"
 
+#include "daemon/sys/activation.h"
 #include "daemon/sys/files.h"
 #include "daemon/sys/log.h"
 #include "daemon/sys/names.h"
@@ -34,7 +35,38 @@ static int default_socket(char to[], size_t size)
 	return len < 0 || (size_t)len >= size ? -ENAMETOOLONG : 0;
 }
 
-static int override(const char *socket, struct config *config, struct config_error *error)
+/* Each must pass as if it were configured; it is named after the first, which comes last here. */
+static int override_server(enum activation_server server, const struct activation_sockets *sockets,
+			   struct config *config, struct config_error *error)
+{
+	const char *name = activation_name(server);
+	int result = 0;
+
+	for (size_t i = sockets->count; i > 0 && result == 0; i--) {
+		const char *address = sockets->addresses[i - 1];
+		char origin[sizeof(error->file)];
+
+		(void)snprintf(origin, sizeof(origin),
+			       "the socket %s that systemd hands over for %s", address,
+			       name); /* it fits */
+		result = config_override_server(config, name, address, origin, error);
+	}
+	return result;
+}
+
+static int override_servers(const struct activation *handed, struct config *config,
+			    struct config_error *error)
+{
+	int result = 0;
+
+	for (size_t i = ACTIVATION_CLIENTS + 1; handed && i < ACTIVATION_SERVERS && !result; i++)
+		result =
+		    override_server((enum activation_server)i, &handed->sockets[i], config, error);
+	return result;
+}
+
+static int override(const char *socket, const struct activation *handed, struct config *config,
+		    struct config_error *error)
 {
 	const char *api_url = getenv("CLERK_API_URL");
 	char path[256];
@@ -52,11 +84,14 @@ static int override(const char *socket, struct config *config, struct config_err
 	if (result == 0 && !config->socket)
 		result = config_override_socket(config, path, "$XDG_RUNTIME_DIR", error);
 	if (result == 0)
+		result = override_servers(handed, config, error);
+	if (result == 0)
 		result = config_understand(config, &names_of_host, error);
 	return result == 0 ? config_finish(config, error) : result;
 }
 
-int settings_load(const char *config_path, const char *socket, struct config *ret)
+int settings_load(const char *config_path, const char *socket, const struct activation *handed,
+		  struct config *ret)
 {
 	struct config_error error = { .text = "out of memory" };
 	struct config config;
@@ -65,7 +100,7 @@ int settings_load(const char *config_path, const char *socket, struct config *re
 	if (result == 0)
 		result = files_load_config(config_path, config_path, &config, &error);
 	if (result == 0)
-		result = override(socket, &config, &error);
+		result = override(socket, handed, &config, &error);
 	if (result) {
 		print_config_error(&error);
 		config_deinit(&config);

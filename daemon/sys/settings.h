@@ -1,5 +1,5 @@
-/* The settings that the daemon is to run with: the files, then what the environment and the command
- * line say instead. What is wrong is told in the log.
+/* The settings that the daemon is to run with: the files, then what the environment, the command
+ * line and the sockets that were handed over say instead. What is wrong is told in the log.
  */
 #pragma once
 
@@ -7,9 +7,12 @@
 #include "daemon/core/config.h"
 #include "daemon/core/svix.h"
 
-/* `config_path` NULL: the default, which need not exist; `socket` NULL: as configured. 0, or
- * negative after having said why. */
-int settings_load(const char *config_path, const char *socket, struct config *ret);
+struct activation;
+
+/* `config_path` NULL: the default, which need not exist; `socket` NULL: as configured; `handed`
+ * NULL: nothing. 0, or negative after having said why. */
+int settings_load(const char *config_path, const char *socket, const struct activation *handed,
+		  struct config *ret);
 
 /* The secret key. 0, 1 where there is no source any more and *ret holds the key from before, or
  * negative after having said why. */

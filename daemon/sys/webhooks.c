@@ -5,6 +5,7 @@
 #include "daemon/core/engine.h"
 #include "daemon/core/setting.h"
 #include "daemon/core/webhook.h"
+#include "daemon/sys/activation.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/http.h"
 #include "daemon/sys/log.h"
@@ -120,7 +121,8 @@ static void on_gone(void *arg, struct http_exchange *x)
 	(void)x; /* nothing is kept with it */
 }
 
-static int listen_at(struct webhooks *w, struct event_base *base, const struct config *config)
+static int listen_at(struct webhooks *w, struct event_base *base, const struct config *config,
+		     const struct activation_sockets *handed)
 {
 	static const struct http_handler handler = {
 		.request = on_request,
@@ -132,6 +134,8 @@ static int listen_at(struct webhooks *w, struct event_base *base, const struct c
 		.address = path ? path : config->webhooks,
 		.mode = config->socket_mode,
 		.group = config->socket_group,
+		.sockets = handed->fds,
+		.n_sockets = handed->count,
 		.max_connections = WEBHOOKS_CONNECTIONS_MAX,
 		.idle_ms = IDLE_MS,
 		.head_ms = HEAD_MS,
@@ -147,8 +151,8 @@ static int listen_at(struct webhooks *w, struct event_base *base, const struct c
 }
 
 int webhooks_new(struct event_base *base, struct engine *engine, const struct config *config,
-		 struct svix_secrets *secrets, const struct webhooks_callbacks *callbacks,
-		 struct webhooks **ret)
+		 const struct activation_sockets *handed, struct svix_secrets *secrets,
+		 const struct webhooks_callbacks *callbacks, struct webhooks **ret)
 {
 	struct hash_key key;
 	struct webhooks *w;
@@ -165,7 +169,7 @@ int webhooks_new(struct event_base *base, struct engine *engine, const struct co
 	randombytes_buf(&key, sizeof(key));
 	result = replay_new(&key, &w->replay);
 	if (result == 0)
-		result = listen_at(w, base, config);
+		result = listen_at(w, base, config, handed);
 	if (result < 0) {
 		webhooks_free(w);
 		return result;

@@ -9,6 +9,7 @@
 
 #define WEBHOOKS_CONNECTIONS_MAX 64
 
+struct activation_sockets;
 struct engine;
 struct event_base;
 struct webhooks;
@@ -19,11 +20,11 @@ struct webhooks_callbacks {
 	void *arg;
 };
 
-/* *ret is NULL where the configuration has none. `secrets` are moved in. 0 or negative errno, after
- * having said why. */
+/* Serves at what was handed over, or where [listen] webhooks says; *ret is NULL where it is off.
+ * `secrets` are moved in. 0 or negative errno, after having said why. */
 int webhooks_new(struct event_base *base, struct engine *engine, const struct config *config,
-		 struct svix_secrets *secrets, const struct webhooks_callbacks *callbacks,
-		 struct webhooks **ret);
+		 const struct activation_sockets *handed, struct svix_secrets *secrets,
+		 const struct webhooks_callbacks *callbacks, struct webhooks **ret);
 void webhooks_free(struct webhooks *w);
 
 /* Other secrets, which are moved in. `w` may be NULL. */

@@ -11,6 +11,7 @@ deadline. A temporary directory holds all that a child writes.
 """
 
 import ctypes
+import fcntl
 import http.client
 import json
 import os
@@ -103,7 +104,7 @@ class Child:
         self.process = None
         self.final_log = ""
 
-    def spawn(self, argv, env, stdout=subprocess.DEVNULL, cwd=None):
+    def spawn(self, argv, env, stdout=subprocess.DEVNULL, cwd=None, pass_fds=()):
         if not os.access(argv[0], os.X_OK):
             raise AssertionError(f"{argv[0]} is not built")
         with open(self.dir / "stderr", "ab") as log:
@@ -114,6 +115,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=log,
+                pass_fds=pass_fds,
                 preexec_fn=die_with_parent,
             )
 
@@ -451,6 +453,27 @@ class Daemon(Child):
         line = self.ask("STATS")
         assert line.startswith("OK {"), line
         return json.loads(line[3:])
+
+
+class Activated(Daemon):
+    """A daemon with descriptors as systemd hands them over: `handed` is [(name, descriptor)]."""
+
+    def __init__(self, sandbox=None, config=None, handed=(), **keywords):
+        self.handed = list(handed)
+        super().__init__(sandbox, config, **keywords)
+
+    def spawn(self, argv, env, stdout=subprocess.DEVNULL, cwd=None):
+        # Out of the way of the places that they are to have.
+        fds = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for _, fd in self.handed]
+        moves = " ".join(f"{3 + i}<&{fd} {fd}<&-" for i, fd in enumerate(fds))
+        shell = f'exec {moves}; LISTEN_PID=$$ exec "$@"'
+        env = dict(env, LISTEN_FDS=str(len(fds)),
+                   LISTEN_FDNAMES=":".join(name for name, _ in self.handed))
+        try:
+            super().spawn(["/bin/bash", "-c", shell, "sh", *argv], env, stdout, cwd, fds)
+        finally:
+            for fd in fds:
+                os.close(fd)
 
 
 class Conn:

@@ -582,7 +582,8 @@ class SystemdTest(ProgramCase):
             child = self.own(harness.Child())
             with open(child.dir / "stderr", "ab") as log:
                 child.process = self.activate(wrong, stderr=log)
-            self.assertEqual(child.wait(), 1, child.log())
+            self.assertEqual(child.wait(), 78, child.log())
+            self.assertIn("no listening Unix stream socket", child.log())
 
     def test_notifications(self):
         path = self.dir / "notify"

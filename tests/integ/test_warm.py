@@ -37,7 +37,7 @@ def sealed_copy(fd, change=None):
     return copy
 
 
-class Manager(harness.Daemon):
+class Manager(harness.Activated):
     """The daemon as a socket-activated service with a descriptor store."""
 
     socket_comes_first = True
@@ -46,7 +46,7 @@ class Manager(harness.Daemon):
         self.store = []
         self.heard = []
         self.notify = self.listener = None
-        super().__init__(sandbox, config, env, wait=False, start=False)
+        super().__init__(sandbox, config, env=env, wait=False, start=False)
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(self.socket))
         self.listener.listen(128)
@@ -55,22 +55,10 @@ class Manager(harness.Daemon):
         self.start()
 
     def spawn(self, argv, env, stdout=subprocess.DEVNULL):
-        handed = [("socket", self.listener.fileno())] + [(NAME, fd) for fd in self.store]
+        self.handed = [("socket", self.listener.fileno())] + [(NAME, fd) for fd in self.store]
         if not self.socket_comes_first:
-            handed.reverse()
-        # Out of the way of the places that they are to have.
-        fds = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for _, fd in handed]
-        moves = " ".join(f"{3 + i}<&{fd} {fd}<&-" for i, fd in enumerate(fds))
-        shell = f'exec {moves}; LISTEN_PID=$$ exec "$@"'
-        env = dict(env, NOTIFY_SOCKET=str(self.dir / "notify"), LISTEN_FDS=str(len(fds)),
-                   LISTEN_FDNAMES=":".join(name for name, _ in handed))
-        with open(self.dir / "stderr", "ab") as log:
-            self.process = subprocess.Popen(
-                ["/bin/bash", "-c", shell, "sh", *[str(a) for a in argv]], env=env, pass_fds=fds,
-                stdin=subprocess.DEVNULL, stdout=stdout, stderr=log, cwd=self.dir,
-                preexec_fn=harness.die_with_parent)
-        for fd in fds:
-            os.close(fd)
+            self.handed.reverse()
+        super().spawn(argv, dict(env, NOTIFY_SOCKET=str(self.dir / "notify")), stdout)
 
     def start(self, wait=True):
         super().start(wait=False)
