@@ -133,15 +133,13 @@ void http_server_free(struct http_server *s)
 
 void http_server_stop(struct http_server *s)
 {
+	struct mono now = clock_boot();
+
 	listener_free(s->listener);
 	s->listener = NULL;
-	list_for_each_safe (it, &s->all) {
-		struct http_exchange *x = container_of(it, struct http_exchange, node);
-
-		if (x->state == HTTP_HEAD)
-			http_exchange_free(x);
-	}
 	s->is_draining = true;
+	list_for_each_safe (it, &s->all)
+		http_drain(container_of(it, struct http_exchange, node), now);
 }
 
 size_t http_server_count(const struct http_server *s)

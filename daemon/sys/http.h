@@ -73,7 +73,8 @@ int http_server_new(struct event_base *base, const struct http_config *config,
 /* Closes all; gone() is called where an answer is owed. NULL is accepted. */
 void http_server_free(struct http_server *s);
 
-/* Accepts no more, closes what is idle, and the others after their answer. */
+/* Accepts no more, closes what is idle, and the others after their answer; who has connected and
+ * not asked yet has a second for it. */
 void http_server_stop(struct http_server *s);
 
 size_t http_server_count(const struct http_server *s); /* connections */

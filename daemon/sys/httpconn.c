@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define LINGER_MS 1000
+#define DRAIN_MS 1000
 #define LINGER_MAX (1024 * 1024) /* bytes */
 #define OUT_MAX (HTTP_OUT_MAX + HTTP_OUT_HIGH)
 
@@ -169,6 +170,7 @@ static void begin(struct http_exchange *x)
 	x->owner->head_text = span_of(input->ptr, head->size);
 	*input = span_of(input->ptr + head->size, input->len - head->size);
 	x->state = HTTP_EXCHANGE;
+	x->is_new = false;
 	x->head = head;
 	x->rest = httpbody_of(head);
 	x->keeps = head->keep_alive && !x->owner->config.closes;
@@ -389,8 +391,11 @@ static void set_deadline(struct http_exchange *x, struct mono now)
 	struct http_server *s = x->owner;
 	const struct http_config *c = &s->config;
 	const int64_t limits[] = {
-		[PHASE_IDLE] = c->idle_ms,   [PHASE_HEAD] = c->head_ms,	 [PHASE_BODY] = c->body_ms,
-		[PHASE_WRITE] = c->write_ms, [PHASE_LINGER] = LINGER_MS,
+		[PHASE_IDLE] = s->is_draining ? DRAIN_MS : c->idle_ms,
+		[PHASE_HEAD] = s->is_draining ? DRAIN_MS : c->head_ms,
+		[PHASE_BODY] = c->body_ms,
+		[PHASE_WRITE] = c->write_ms,
+		[PHASE_LINGER] = LINGER_MS,
 	};
 	enum http_phase phase = phase_of(x);
 
@@ -488,6 +493,27 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	run(x);
 }
 
+/* True if something has come that is not answered yet, if only half a head. */
+static bool has_input(const struct http_exchange *x)
+{
+	char byte;
+
+	return buf_len(&x->in) ||
+	       recv(event_get_fd(&x->event), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+void http_drain(struct http_exchange *x, struct mono now)
+{
+	if (x->state != HTTP_HEAD)
+		return;
+	if (!x->is_new && !has_input(x)) {
+		http_exchange_free(x);
+		return;
+	}
+	x->progress = true; /* for another deadline */
+	http_settle(x, now);
+}
+
 void http_expire(struct http_exchange *x)
 {
 	x->is_running = true;
@@ -520,7 +546,7 @@ struct http_exchange *http_exchange_new(struct http_server *s, int fd)
 	x->timer = HEAP_NODE(0);
 	x->in = BUF_INIT(HTTP_IN_MAX);
 	x->out = BUF_INIT(OUT_MAX);
-	x->progress = true;
+	x->progress = x->is_new = true;
 	list_append(&s->all, &x->node);
 	s->count++;
 	(void)event_assign(&x->event, s->base, fd, EV_READ, on_event, x);

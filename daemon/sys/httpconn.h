@@ -89,6 +89,7 @@ struct http_exchange {
 	bool is_running;      /* the handler may be in the middle of it */
 	bool unread;	      /* more may have come than was read, and no event will tell */
 	bool end_is_near;     /* so it will be read to its end */
+	bool is_new;	      /* it has not had a request yet */
 	bool has_ended;	      /* the client will say no more */
 	bool progress;	      /* its time runs anew */
 	bool keeps;	      /* the connection lives on after the exchange */
@@ -143,6 +144,10 @@ void http_exchange_free(struct http_exchange *x);
 
 /* At the end of each run: it is freed, or waits for what it waits for. */
 void http_settle(struct http_exchange *x, struct mono now);
+
+/* The server stops: who has just connected has a request under way, and may send it, as may who has
+ * begun to; the connection is closed else. */
+void http_drain(struct http_exchange *x, struct mono now);
 
 /* Its client had so much time, and no more. */
 void http_expire(struct http_exchange *x);

@@ -641,6 +641,20 @@ class Life(FrontCase):
         self.assertEqual(daemon.wait(), 0)
         self.assertLess(time.monotonic() - began, 3)
 
+    def test_who_had_just_connected_is_answered(self):
+        """A request that is under way must not find its connection closed."""
+        daemon = self.serve()
+        self.post(path_of("sess_1"))
+        fresh, silent = self.connection(), self.open_socket()
+        fresh.connect()
+        harness.wait_for(lambda: daemon.stats()["clients"] == 3, what="both, accepted")
+        daemon.send_signal(harness.signal.SIGTERM)
+        harness.wait_for(lambda: ": stopping " in daemon.log(), what="it to stop")
+        answer = call(fresh, path_of("sess_1"))
+        self.assertEqual((answer.status, answer.fields["connection"]), (200, "close"))
+        self.assertEqual(silent.recv(1), b"")
+        self.assertEqual(daemon.wait(), 0)
+
     def test_audit(self):
         daemon = self.serve({"log": {"audit": "on"}})
         first = self.post(path_of("sess_1", "hasura"))
