@@ -19,7 +19,8 @@ class Hardening(box.Case):
 
     def test_units_are_well_formed(self):
         self.box.run("systemd-analyze", "verify", "--man=no", "clerk-tokend.service",
-                     "clerk-tokend.socket", "clerk-tokend@x.service", "clerk-tokend@x.socket")
+                     "clerk-tokend.socket", "clerk-tokend-http.socket", "clerk-tokend@x.service",
+                     "clerk-tokend@x.socket")
 
     def test_exposure(self):
         for unit in ("clerk-tokend.service", "clerk-tokend@.service"):

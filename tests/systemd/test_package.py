@@ -10,6 +10,7 @@ import harness
 
 SERVICE = "clerk-tokend.service"
 SOCKET = "clerk-tokend.socket"
+PORT = "clerk-tokend-http.socket"
 PACKAGES = ("clerk-tokend", "clerk-token", "libclerktoken1", "libclerktoken-dev",
             "clerk-bapi-sandbox")
 DIST = harness.ROOT / "dist"
@@ -112,6 +113,8 @@ class Package(box.Case):
         self.assertEqual(self.box.show(SOCKET, "ActiveState"), "active")
         self.assertEqual(self.box.show(SOCKET, "UnitFileState"), "enabled")
         self.assertEqual(self.box.show(SERVICE, "ActiveState"), "inactive")
+        self.assertEqual(self.box.show(PORT, "ActiveState"), "inactive")
+        self.assertEqual(self.box.show(PORT, "UnitFileState"), "disabled")
         self.assertIn("clerk-token:", self.box.run("getent", "group", "clerk-token"))
         mode = self.box.run("stat", "-c", "%a %U %G", "/run/clerk-tokend/clerk-tokend.sock")
         self.assertEqual(mode.strip(), "660 root clerk-token")
@@ -125,6 +128,8 @@ class Package(box.Case):
     def test_upgraded(self):
         """Clients see a pause and no error; what was in memory is there."""
         self.use()
+        self.box.run("systemctl", "enable", "--now", PORT)
+        since = self.box.show(PORT, "ActiveEnterTimestampMonotonic")
         self.assertEqual(self.fill(), 0)
         load = box.Load(self, 50, 2)
         calls = self.box.bapi_calls()
@@ -135,6 +140,8 @@ class Package(box.Case):
         self.assertEqual(self.fill(), TOKENS)
         self.assertEqual(load.finish()["errors"], 0)
         self.assertEqual(self.box.bapi_calls(), calls)
+        self.assertEqual(self.box.show(PORT, "ActiveEnterTimestampMonotonic"), since)
+        self.assertEqual(self.box.show(PORT, "UnitFileState"), "enabled")
 
     def test_instances_upgraded(self):
         """Those that run go on as the new version, those that do not stay as they are."""
@@ -151,10 +158,12 @@ class Package(box.Case):
     def test_removed_and_purged(self):
         self.use()
         self.start_instance()
+        self.box.run("systemctl", "enable", "--now", PORT)
         self.box.run("clerk-token", "get", "sess_1")
         self.dpkg("--remove", *PACKAGES)
         self.assertEqual(self.box.show(SERVICE, "ActiveState"), "inactive")
         self.assertEqual(self.box.show(SOCKET, "ActiveState"), "inactive")
+        self.assertEqual(self.box.show(PORT, "ActiveState"), "inactive")
         self.assertEqual(self.box.show(f"{INSTANCE}.service", "ActiveState"), "inactive")
         self.assertEqual(self.box.show(f"{INSTANCE}.socket", "ActiveState"), "inactive")
         kept = self.box.run("ls", "/etc/clerk-tokend", "/etc/credstore.encrypted")
@@ -162,6 +171,7 @@ class Package(box.Case):
         self.assertIn("clerk_secret_key", kept)
         self.dpkg("--purge", *PACKAGES)
         left = self.box.run("sh", "-c", "ls -d /etc/clerk-tokend /etc/credstore.encrypted/*"
+                                        " /etc/systemd/system/*.wants/clerk-tokend*"
                                         " /lib/systemd/system/clerk-tokend* /usr/sbin/clerk-tokend"
                                         " 2>/dev/null; true")
         self.assertEqual(left, "")
