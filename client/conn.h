@@ -46,5 +46,5 @@ int conn_receive(struct conn *conn, size_t room);
 
 /* Waits for something to receive, no longer than CONN_PATIENCE_MS or a signal, and receives it, in
  * one system call. 0, or as conn_receive(). */
-#define CONN_PATIENCE_MS 10
+#define CONN_PATIENCE_MS 100 /* a kernel timer of 10 ms costs a twentieth of a get */
 int conn_await(struct conn *conn);
