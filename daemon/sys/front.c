@@ -110,6 +110,17 @@ static void answer_error(struct front *f, struct http_exchange *x,
 	       tokenapi_write_error(&f->text, error, trace));
 }
 
+/* RFC 9211. */
+static char *put_cache_status(char *to, const struct token_view *token)
+{
+	to = PUT(to, "Cache-Status: clerk-tokend; ");
+	to = token->source == SOURCE_CACHE ? PUT(to, "hit; ttl=") : PUT(to, "fwd=miss; ttl=");
+	to = format_u64(to, (uint64_t)token->ttl_ms / MS_PER_S);
+	to = PUT(to, "; detail=");
+	to = put(to, span_str(token_state_name(token->state)));
+	return PUT(to, "\r\n");
+}
+
 static void answer_token(struct front *f, struct http_exchange *x, const struct token_view *token)
 {
 	char fields[FIELDS_MAX], trace[TOKENAPI_TRACE_LEN];
@@ -118,13 +129,7 @@ static void answer_token(struct front *f, struct http_exchange *x, const struct 
 
 	next_trace(f, trace);
 	end = put_fields(fields, span_of(trace, TOKENAPI_TRACE_LEN));
-	end = token->source == SOURCE_CACHE ? PUT(end, "Clerk-Tokend-Cache: hit\r\n")
-					    : PUT(end, "Clerk-Tokend-Cache: miss\r\n");
-	end = PUT(end, "Clerk-Tokend-State: ");
-	end = put(end, span_str(token_state_name(token->state)));
-	end = PUT(end, "\r\nClerk-Tokend-TTL: ");
-	end = format_u64(end, (uint64_t)token->ttl_ms);
-	end = PUT(end, "\r\n");
+	end = put_cache_status(end, token);
 	(void)span_split(&rest, ' ', &jwt); /* it comes first */
 	answer(f, x, 200, span_of(fields, (size_t)(end - fields)),
 	       tokenapi_write_token(&f->text, jwt));
