@@ -145,10 +145,11 @@ struct clerktoken_get_options {
  *
  * The client keeps copies of its own, unless that is turned off. While the daemon allows it (see
  * clerktoken_token_reuse_ms()) a call is answered from there, with the same token, at once, and
- * without a system call; its state and source are what they were when it came. `min_ttl_s` and
- * `refused_id` hold as ever. The client hears of what is dropped anywhere on the host: a token that
- * was dropped is handed out for 20 ms more at most, and not at all after a drop by this client has
- * returned. What ends is wiped by later calls: a client that is used no more keeps it in memory. */
+ * without a system call but for two every few milliseconds; its state and source are what they
+ * were when it came. `min_ttl_s` and `refused_id` hold as ever. The client hears of what is
+ * dropped anywhere on the host: a token that was dropped is handed out for 20 ms more at most, and
+ * not at all after a drop by this client has returned. What ends is wiped by later calls: a client
+ * that is used no more keeps it in memory. */
 CLERKTOKEN_PUBLIC enum clerktoken_error clerktoken_get(
     struct clerktoken_client *client, const char *session, const char *template_name,
     const struct clerktoken_get_options *options, int timeout_ms, struct clerktoken_token **ret,
